@@ -1,0 +1,146 @@
+//! What can happen to a pair. The driver turns the world into these; the simulation makes them up.
+
+use super::effect::{CheckId, PairRecord, PersistId, Ticket};
+use crate::model::{Epoch, Side, UpstreamName, ports::Evidence, spec::PairSpec};
+use std::{sync::Arc, time::Duration};
+
+/// One thing that happened to one pair.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A check ended. A check the machine no longer remembers is ignored.
+    CheckDone {
+        /// The id given in [`super::effect::Effect::StartCheck`].
+        check: CheckId,
+        /// How it ended.
+        result: CheckResult,
+    },
+    /// Passive evidence from the data plane: starts checks, never fails a server over by itself.
+    Evidence {
+        /// The upstream concerned.
+        upstream: UpstreamName,
+        /// The epoch under which the session or dial began; evidence of another epoch still starts checks.
+        epoch: Epoch,
+        /// What was seen.
+        evidence: Evidence,
+    },
+    /// Somebody says "`of` holds everything again".
+    ResyncSignal {
+        /// Who gets the verdict ([`super::effect::Effect::Answer`]).
+        ticket: Ticket,
+        /// The side that was resynchronised; `Backup` means the first backup in order that is not active.
+        of: Side,
+        /// If given, must be the pair's epoch.
+        epoch: Option<Epoch>,
+    },
+    /// The polled source of the signal answered.
+    SignalPolled {
+        /// `Some(true)`: done. `Some(false)`: not done. `None`: no clear answer (counts as nothing).
+        done: Option<bool>,
+    },
+    /// An operator's order.
+    Order {
+        /// Who gets the verdict.
+        ticket: Ticket,
+        /// What is wanted.
+        order: Order,
+    },
+    /// What the workers report together about the close order under way; only the current order's id counts.
+    Progress {
+        /// The order's id.
+        order: u64,
+        /// Condemned sessions still there, over all workers.
+        left: u64,
+        /// Sessions the order spared because the client is exempt.
+        exempt: u64,
+        /// Every worker has seen the order and none has a condemned session or dial left.
+        confirmed: bool,
+    },
+    /// The record is on stable storage.
+    Persisted(PersistId),
+    /// The record could not be stored; the machine tries again later and acts on nothing until then.
+    PersistFailed(PersistId),
+    /// Nobody watched for this long (the process was stopped, or starved beyond use). Also noticed by the machine itself
+    /// when a timer comes far too late.
+    Gap(Duration),
+    /// The node itself has trouble (a link is down, no descriptors): failed checks count for nothing until it ends.
+    LocalTrouble(bool),
+    /// The addresses of an upstream changed (resolved anew), or it has one for the first time.
+    Resolved(UpstreamName, Arc<[std::net::SocketAddr]>),
+    /// The configuration changed; the driver has made sure that no upstream's address was swapped under its name.
+    Reconfigured(Box<PairSpec>),
+}
+
+/// How a check ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckResult {
+    /// As wanted.
+    Passed {
+        /// From its start to its end.
+        took: Duration,
+    },
+    /// Answered with RST, or unreachable at once: the process is gone. Hard evidence.
+    Refused,
+    /// No answer within the timeout.
+    TimedOut,
+    /// An answer, but a wrong one; in words.
+    Wrong(String),
+    /// We could not even try (no descriptors, no free port, our link is down); in words. Never counts.
+    Local(String),
+    /// The host name has no address; in words. Never counts as the upstream's failure either.
+    Unresolved(String),
+}
+
+/// What an operator can order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// `switch --to`: change sides and stay there.
+    Switch {
+        /// Where to.
+        to: Side,
+        /// Do not pace: close the sessions of the side left at once.
+        now: bool,
+        /// Even to a primary without a valid signal, or to a server that fails its checks.
+        force: bool,
+    },
+    /// `switch --auto`: drop pin and latch, decide automatically again.
+    SwitchAuto,
+    /// `freeze` (no automatic change of side) and `unfreeze`.
+    Freeze(bool),
+    /// `migration PAIR …`.
+    Migration(MigrationOrder),
+}
+
+/// What can be done to a migration under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MigrationOrder {
+    /// Close nobody for now.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Newcomers go to the side left again.
+    Abort,
+    /// Close all that are left at once.
+    Force,
+}
+
+/// What a pair's machine is made from.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The pair as configured.
+    pub spec: PairSpec,
+    /// What the journal had.
+    pub stored: Stored,
+    /// Seed of all jitter.
+    pub seed: u64,
+}
+
+/// What the journal had about a pair.
+#[derive(Debug, Clone)]
+pub enum Stored {
+    /// Nothing: never seen before.
+    Nothing,
+    /// Its last durable record.
+    Record(Box<PairRecord>),
+    /// Something that can't be read; nobody is served until an operator's `switch --to … --force`.
+    Unreadable,
+}

@@ -1,0 +1,3 @@
+//! `failback`: arguments to command.
+
+fn main() {}

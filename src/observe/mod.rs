@@ -1,0 +1,3 @@
+//! What is seen from outside: the log, the events, the metrics table.
+
+pub mod event;
