@@ -1,0 +1,202 @@
+//! The program itself, with a configuration, state directory and addresses of its own.
+
+use super::{
+    SOON,
+    address::{free_port, own_ip},
+    admin::Admin,
+    client::Client,
+    eventually,
+    process::{Process, command},
+    server::Server,
+};
+use failback::model::{
+    Side,
+    view::{EventView, PairStateName, PairView},
+};
+use std::{
+    ffi::OsString,
+    fs,
+    net::SocketAddr,
+    path::PathBuf,
+    process::Output,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// The pair every test's route leads to.
+pub(crate) const PAIR: &str = "AGG_V";
+
+/// A running proxy (or one that was killed and can be started again) with one route to [`PAIR`].
+pub(crate) struct Proxy {
+    process: Option<Process>,
+    /// `ip netns exec NAME`, or nothing.
+    wrapper: Vec<OsString>,
+    dir: TempDir,
+    /// Where clients connect.
+    pub(crate) route: SocketAddr,
+    /// Its API.
+    pub(crate) admin: Admin,
+}
+
+impl Proxy {
+    /// Starts the program for a primary and a backup; `more` are further lines of the pair's table.
+    pub(crate) fn start(primary: &Server, backup: &Server, more: &str) -> Self {
+        Self::with_pair(&format!("primary = {}\nbackups = [{}]\n{more}\n", primary.toml(), backup.toml()))
+    }
+
+    /// Starts the program with these lines as the pair's table, and waits until it is ready.
+    pub(crate) fn with_pair(pair: &str) -> Self {
+        let mut proxy = Self::prepared(pair);
+        proxy.launch();
+        proxy
+    }
+
+    /// Writes the configuration, starts nothing.
+    pub(crate) fn prepared(pair: &str) -> Self {
+        let ip = own_ip();
+        let (route, admin) = (free_port(ip), free_port(ip));
+        Self::at(route, Admin::Tcp(admin), Vec::new(), pair)
+    }
+
+    /// The same at addresses of choice, the program being executed by `wrapper`.
+    pub(crate) fn at(route: SocketAddr, admin: Admin, wrapper: Vec<OsString>, pair: &str) -> Self {
+        let dir = TempDir::with_prefix("failback-").expect("a directory");
+        let proxy = Self { process: None, wrapper, dir, route, admin };
+        proxy.configure(pair);
+        proxy
+    }
+
+    /// Writes the configuration anew; takes effect at the next launch or reload.
+    pub(crate) fn configure(&self, pair: &str) {
+        let (state, admin, route) = (self.dir.path().join("state"), &self.admin, self.route);
+        let text = format!(
+            "[node]\nname = \"PROXY\"\nstate_dir = {state:?}\n\n[admin]\nlisten = \"{admin}\"\n\n[pairs.{PAIR}]\n{pair}\n\n\
+             [routes.probes]\nlisten = [\"{route}\"]\npair = \"{PAIR}\"\n"
+        );
+        fs::write(self.config(), text).expect("the configuration can be written");
+    }
+
+    /// Starts the program and waits until it says that it is ready.
+    #[track_caller]
+    pub(crate) fn launch(&mut self) {
+        let mut argv = self.wrapper.clone();
+        argv.extend([env!("CARGO_BIN_EXE_failback").into(), "run".into(), "-c".into(), self.config().into()]);
+        let mut process = Process::start(&argv, &self.dir.path().join("proxy.log"));
+        eventually("the proxy is ready", || {
+            assert!(process.ended().is_none(), "the proxy ended: {}", process.printed());
+            self.admin.get("/readyz").is_ok_and(|(code, _)| code == 200).then_some(())
+        });
+        self.process = Some(process);
+    }
+
+    /// The program's process.
+    pub(crate) fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("the proxy runs")
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        self.process().kill();
+    }
+
+    /// `kill -9` and a new start with the same state.
+    #[track_caller]
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        self.launch();
+    }
+
+    /// The configuration's file.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.dir.path().join("failback.toml")
+    }
+
+    /// A place for a test's own files, gone with the proxy.
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// A client of the route.
+    #[track_caller]
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.route)
+    }
+
+    /// Which server a new client is led to now.
+    #[track_caller]
+    pub(crate) fn leads_to(&self) -> String {
+        self.client().server()
+    }
+
+    /// The pair as the API shows it.
+    #[track_caller]
+    pub(crate) fn pair(&self) -> PairView {
+        self.admin.pair(PAIR)
+    }
+
+    /// Waits for the pair to be as wanted.
+    #[track_caller]
+    pub(crate) fn until(&self, wanted: &str, is: impl Fn(&PairView) -> bool) -> PairView {
+        let start = Instant::now();
+        loop {
+            let pair = self.pair();
+            if is(&pair) {
+                return pair;
+            }
+            assert!(start.elapsed() < SOON, "not within {SOON:?}: {wanted}; now it is {pair:#?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until the pair's active side is this one and its state has settled there.
+    #[track_caller]
+    pub(crate) fn settled_on(&self, side: Side) -> PairView {
+        let settled = match side {
+            Side::Primary => PairStateName::OnPrimary,
+            Side::Backup => PairStateName::OnBackup,
+        };
+        self.until(&format!("settled on the {side}"), |pair| pair.active_side == side && pair.state == settled)
+    }
+
+    /// Waits until this upstream's health is as wanted.
+    #[track_caller]
+    pub(crate) fn until_health(&self, upstream: &str, health: failback::model::view::HealthName) -> PairView {
+        self.until(&format!("{upstream} is {health:?}"), |pair| {
+            pair.upstreams.iter().any(|its| &*its.name == upstream && its.health == health)
+        })
+    }
+
+    /// The events so far that changed the pair's side or state.
+    pub(crate) fn events(&self) -> Vec<EventView> {
+        self.admin.events()
+    }
+
+    /// Failovers so far.
+    pub(crate) fn failovers(&self) -> f64 {
+        self.admin.metric("failback_failovers_total", &[("pair", PAIR)])
+    }
+
+    /// Failbacks so far.
+    pub(crate) fn failbacks(&self) -> f64 {
+        self.admin.metric("failback_failbacks_total", &[("pair", PAIR)])
+    }
+
+    /// Runs a command of the program against this node.
+    pub(crate) fn cli(&self, words: &[&str]) -> Output {
+        let program = [env!("CARGO_BIN_EXE_failback")];
+        let admin = match &self.admin {
+            Admin::Tcp(address) => format!("http://{address}"),
+            unix @ Admin::Unix(_) => unix.to_string(),
+        };
+        command(&program).args(words).args(["--admin", &admin]).output().expect("the program runs")
+    }
+
+    /// The same; must succeed; what it printed.
+    #[track_caller]
+    pub(crate) fn cli_says(&self, words: &[&str]) -> String {
+        let output = self.cli(words);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "failback {words:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        said
+    }
+}
