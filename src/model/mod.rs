@@ -4,6 +4,7 @@
 //! Nothing here decides, waits or touches the network.
 
 pub mod address;
+pub mod durations;
 pub mod id;
 pub mod ports;
 pub mod reason;

@@ -9,7 +9,9 @@
 //!   admin, metrics ◀─── Arc<WorkerStats>, atomics ──────── that worker         (read without disturbing it)
 //! ```
 
-use super::{EndReason, Epoch, PairName, RefuseReason, RouteName, Side, UpstreamName, view::SessionView};
+use super::{
+    EndReason, Epoch, PairName, RefuseReason, RouteName, Side, UpstreamName, durations::Durations, view::SessionView,
+};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -100,8 +102,8 @@ pub struct WorkerStats {
     pub accept_pauses: Counter,
     /// Clients handed to another worker so that sessions spread evenly.
     pub handed_over: Counter,
-    routes: Mutex<BTreeMap<(RouteName, UpstreamName), Arc<FlowStats>>>,
-    doors: Mutex<BTreeMap<RouteName, Arc<DoorStats>>>,
+    routes: Mutex<BTreeMap<(RouteName, PairName, UpstreamName), Arc<FlowStats>>>,
+    doors: Mutex<BTreeMap<(RouteName, PairName), Arc<DoorStats>>>,
 }
 
 impl WorkerStats {
@@ -109,7 +111,7 @@ impl WorkerStats {
     /// lock is taken once per flow, never per session or byte.
     pub fn flow(&self, route: &RouteName, pair: &PairName, upstream: &UpstreamName, side: Side) -> Arc<FlowStats> {
         let mut flows = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (route.clone(), upstream.clone());
+        let key = (route.clone(), pair.clone(), upstream.clone());
         Arc::clone(flows.entry(key).or_insert_with(|| {
             Arc::new(FlowStats {
                 route: route.clone(),
@@ -118,6 +120,7 @@ impl WorkerStats {
                 side,
                 sessions: Counter::default(),
                 sessions_total: Counter::default(),
+                connect: Durations::default(),
                 ends: Default::default(),
                 bytes_to_upstream: Counter::default(),
                 bytes_to_client: Counter::default(),
@@ -128,7 +131,8 @@ impl WorkerStats {
     /// The counters at the door of `route`, made at the first call.
     pub fn door(&self, route: &RouteName, pair: &PairName) -> Arc<DoorStats> {
         let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(doors.entry(route.clone()).or_insert_with(|| {
+        let key = (route.clone(), pair.clone());
+        Arc::clone(doors.entry(key).or_insert_with(|| {
             Arc::new(DoorStats {
                 route: route.clone(),
                 pair: pair.clone(),
@@ -164,6 +168,8 @@ pub struct FlowStats {
     pub sessions: Counter,
     /// Sessions ever.
     pub sessions_total: Counter,
+    /// How long dials took that led to a session, retries included.
+    pub connect: Durations,
     /// Ends, by [`EndReason`] in the order of [`EndReason::ALL`].
     pub ends: [Counter; EndReason::ALL.len()],
     /// Bytes from clients, written to the upstream.
