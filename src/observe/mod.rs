@@ -1,3 +1,4 @@
 //! What is seen from outside: the log, the events, the metrics table.
 
 pub mod event;
+pub mod metrics;

@@ -1,0 +1,80 @@
+//! The metrics table: what `GET /metrics` shows (`design.md` §5).
+//!
+//! ```text
+//!   driver ── PairMetrics::{note, check, state, …} ──▶ Metrics ◀── render() ── /metrics
+//!   workers ── WorkerStats, plain atomics ──────────────────────────┘ summed at the scrape
+//! ```
+//!
+//! Nothing is global, so that two nodes can live in one process, and nothing runs in the background. A pair or route that
+//! is gone from the configuration is gone from the page: a counter that stands still forever would look like a quiet pair.
+
+mod flows;
+mod pair;
+mod process;
+mod text;
+
+pub use pair::PairMetrics;
+
+use crate::model::{PairName, RouteName, ports::Workers, spec::PairSpec};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use text::{Kind, Page};
+
+/// The `Content-Type` of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// One node's metrics. Cloning it gives another handle on the same table.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics(Arc<Mutex<Table>>);
+
+#[derive(Debug, Clone, Default)]
+struct Table {
+    pairs: BTreeMap<PairName, Arc<PairMetrics>>,
+    routes: BTreeSet<(RouteName, PairName)>,
+}
+
+impl Metrics {
+    /// The counters of a pair; made at the first call, fitted to the new servers at the later ones. Call it at start and
+    /// whenever the pair's configuration changed.
+    pub fn pair(&self, spec: &PairSpec) -> Arc<PairMetrics> {
+        let mut table = self.table();
+        if let Some(known) = table.pairs.get(&spec.name) {
+            known.reconfigure(spec);
+            return Arc::clone(known);
+        }
+        let new = Arc::new(PairMetrics::new(spec));
+        table.pairs.insert(spec.name.clone(), Arc::clone(&new));
+        new
+    }
+
+    /// What is configured now, the routes with their pairs. The others stop reporting.
+    pub fn configured(
+        &self,
+        pairs: impl IntoIterator<Item = PairName>,
+        routes: impl IntoIterator<Item = (RouteName, PairName)>,
+    ) {
+        let pairs: BTreeSet<PairName> = pairs.into_iter().collect();
+        let mut table = self.table();
+        table.pairs.retain(|name, _| pairs.contains(name));
+        table.routes = routes.into_iter().collect();
+    }
+
+    /// The page in the Prometheus text format. Reads `/proc`: call it where a millisecond of file system may be spent.
+    #[must_use]
+    pub fn render(&self, workers: &Workers) -> String {
+        let table = self.table().clone();
+        let mut page = Page::default();
+        page.family(Kind::Gauge, "failback_build_info", "1; the labels say what is running.");
+        page.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+        pair::render(&mut page, &table.pairs);
+        flows::render(&mut page, workers, &table.routes, &table.pairs);
+        process::render(&mut page);
+        page.finish()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
