@@ -7,3 +7,8 @@
 
 pub mod effect;
 pub mod input;
+pub mod pair;
+pub mod status;
+
+pub use pair::PairMachine;
+pub use status::{PairStatus, UpstreamStatus};
