@@ -1,13 +1,78 @@
 //! Configuration: parse, don't validate. `file` is the raw TOML, `check` turns it into [`Config`], whose types can't hold
 //! nonsense, or into errors that name file, line, column, key, reason and mend, all of them in one go.
+//!
+//! ```text
+//!   text ──toml──▶ document ──read──▶ file::File ──check──▶ Config
+//!                                │                  │
+//!                                └──── Findings ────┴──▶ ConfigErrors
+//! ```
+
+mod check;
+mod error;
+mod file;
+mod read;
+mod url;
+mod values;
+
+pub use error::{ConfigErrors, Finding};
 
 use crate::model::{NodeName, PairName, RouteName, spec::PairSpec};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
+use toml::de::{DeTable, DeValue};
+
+/// More than this is no configuration file.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// Reads and checks the file at `path`.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    let unreadable = |source| ConfigErrors::Unreadable { path: path.into(), source };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let read = std::io::Read::read_to_string(&mut std::io::Read::take(file, MOST_BYTES + 1), &mut text);
+    match read.map_err(unreadable)? as u64 {
+        0..=MOST_BYTES => parse(&text, path),
+        _ => Err(unreadable(std::io::Error::other("it is larger than 4 MiB"))),
+    }
+}
+
+/// Checks `text` as if it stood in the file at `path` (relative paths in it start at that file's folder, and its token
+/// file is looked for).
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
+    let mut findings = error::Findings::default();
+    let (document, syntax_errors) = DeTable::parse_recoverable(text);
+    for error in &syntax_errors {
+        let start = error.span().map_or(0, |span| span.start);
+        let place = error::Place { start, ..Default::default() };
+        findings.add(&place, error.message(), "mend the TOML");
+    }
+    if !syntax_errors.is_empty() {
+        // What a parser makes of a broken document would only be blamed for what the syntax did.
+        return Err(findings.into_errors(text, path));
+    }
+    let document = DeValue::Table(document.into_inner());
+    let file: file::File = read::Read::read(&read::Given::document(&document), &mut findings).unwrap_or_default();
+    let config = check::check(&file, path, &mut findings);
+    findings.or(config, text, path)
+}
+
+/// The JSON Schema of the file (`failback check --schema`), draft 2020-12.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    let mut schema = schemars::schema_for!(file::File);
+    schema.insert("title".into(), "failback.toml".into());
+    schema.to_value()
+}
 
 /// A whole, checked configuration.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,0 +1,151 @@
+//! What is wrong with a configuration: where, why, and how to mend it.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+/// Why there is no [`super::Config`].
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigErrors {
+    /// The file could not be read at all.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Everything that is wrong with it, in the order of the file; a line each.
+    #[error("{}", lines(.0))]
+    Wrong(Vec<Finding>),
+}
+
+impl ConfigErrors {
+    /// What was found; empty if the file could not be read.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        match self {
+            Self::Unreadable { .. } => &[],
+            Self::Wrong(findings) => findings,
+        }
+    }
+}
+
+fn lines(findings: &[Finding]) -> String {
+    findings.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// One thing that is wrong. Printed as `FILE:LINE:COLUMN: KEY: REASON; MEND`, which editors can jump to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file.
+    pub file: PathBuf,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// The key with its tables (`pairs.AGG_V.health.interval`); empty if the whole file is meant.
+    pub key: String,
+    /// What is wrong.
+    pub reason: String,
+    /// What to do about it.
+    pub mend: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: ", self.file.display(), self.line, self.column)?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        write!(f, "{}; {}", self.reason, self.mend)
+    }
+}
+
+/// A place in the file: the key's path, and the byte at which the value (for a table: its key) starts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) start: usize,
+    pub(super) key: String,
+}
+
+/// Collects what is wrong, so that all of it is said in one go.
+#[derive(Debug, Default)]
+pub(super) struct Findings(Vec<(Place, String, String)>);
+
+impl Findings {
+    /// Adds one: where, what is wrong, what to do about it.
+    pub(super) fn add(&mut self, place: &Place, reason: impl Into<String>, mend: impl Into<String>) {
+        self.0.push((place.clone(), reason.into(), mend.into()));
+    }
+
+    /// `value` if nothing was found.
+    pub(super) fn or<T>(self, value: T, text: &str, file: &Path) -> Result<T, ConfigErrors> {
+        if self.0.is_empty() { Ok(value) } else { Err(self.into_errors(text, file)) }
+    }
+
+    /// All that was found in `text`, in its order.
+    pub(super) fn into_errors(mut self, text: &str, file: &Path) -> ConfigErrors {
+        self.0.sort();
+        self.0.dedup();
+        let finding = |(place, reason, mend): (Place, String, String)| {
+            let (line, column) = line_and_column(text, place.start);
+            Finding { file: file.into(), line, column, key: place.key, reason, mend }
+        };
+        ConfigErrors::Wrong(self.0.into_iter().map(finding).collect())
+    }
+}
+
+fn line_and_column(text: &str, start: usize) -> (usize, usize) {
+    let before = text.get(..start).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// Of `known`, what was probably meant by `given`: at most a third of it differs, or one begins with the other.
+pub(super) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let given = given.to_lowercase();
+    let near = |known: &&str| {
+        let lower = known.to_lowercase();
+        let distance = strsim::damerau_levenshtein(&given, &lower);
+        let extended = given.len() >= 3 && (lower.starts_with(&given) || given.starts_with(&lower));
+        (distance <= (given.len().max(lower.len()) / 3).max(1) || extended).then_some(distance)
+    };
+    known.into_iter().filter_map(|name| Some((near(&name)?, name))).min().map(|(_, name)| name)
+}
+
+/// The mend for a name that is not one of `known`: the nearest, or all of them.
+pub(super) fn suggest(given: &str, known: &[&str], what: &str) -> String {
+    match nearest(given, known.iter().copied()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None if known.is_empty() => format!("there are no {what} here"),
+        None => format!("the {what} here are: {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_told_in_lines_and_characters() {
+        let text = "a = 1\nä = \"ö\" # x\n";
+        let at = |needle: &str| line_and_column(text, text.find(needle).unwrap());
+        assert_eq!(at("a = 1"), (1, 1));
+        assert_eq!(at("\"ö\""), (2, 5));
+        assert_eq!(line_and_column(text, 1_000), (3, 1), "past the end is the end");
+    }
+
+    #[test]
+    fn a_near_miss_finds_its_key_and_nonsense_finds_none() {
+        let keys = ["interval", "fast_interval", "timeout", "backups", "address"];
+        let meant = |given| nearest(given, keys);
+        assert_eq!(meant("intervall"), Some("interval"));
+        assert_eq!(meant("fast-interval"), Some("fast_interval"));
+        assert_eq!(meant("Timeout"), Some("timeout"));
+        assert_eq!(meant("backup"), Some("backups"));
+        assert_eq!(meant("addr"), Some("address"));
+        assert_eq!(meant("colour"), None);
+    }
+}
