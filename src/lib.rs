@@ -17,4 +17,5 @@ pub mod config;
 pub mod control;
 pub mod decide;
 pub mod model;
+pub mod net;
 pub mod observe;
