@@ -1,4 +1,5 @@
 //! The control plane: one task drives the pairs' machines; around it stand health probes, the journal, resolving, the
 //! admin API and reload. Client bytes never come here.
 
+pub mod admin;
 pub mod orders;

@@ -1,0 +1,137 @@
+//! Accepting and serving HTTP/1.1 connections, with a bound on everything a client can take from us.
+
+use super::{
+    bind::{Bound, SocketFile},
+    stall::WriteDeadline,
+};
+use axum::{Extension, Router, body::Body};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use std::{io, pin::pin, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+};
+
+/// Connections at once; further ones wait in the kernel's backlog.
+const MAX_CONNECTIONS: usize = 256;
+/// From the end of one request (or the accept) to the end of the next one's header; so it closes idle connections too.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// A client that takes nothing of its answer for so long is gone.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the answers under way may take once we stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Request line and headers together.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+const MAX_HEADERS: usize = 64;
+/// Without descriptors there is nothing to do but to wait until others let go of theirs.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Who is at the other end; an extension of every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Peer {
+    Unix,
+    Loopback,
+    Remote,
+}
+
+/// Serves `app` until `stop` is true (or its sender is gone), then ends what is under way and returns.
+pub(super) async fn serve(bound: Bound, app: Router, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+    let listener = Listener::new(bound)?;
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    let stopping = stop.clone();
+    let mut stopped = pin!(stop.wait_for(|stop| *stop));
+    loop {
+        let accepted = tokio::select! {
+            _ = &mut stopped => break,
+            // Reaps what ended, so that the set stays as small as the number of permits.
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listener, &permits) => accepted,
+        };
+        let (stream, peer, permit) = accepted;
+        connections.spawn(serve_one(stream, peer, app.clone(), stopping.clone(), permit));
+    }
+    drop(listener);
+    let all_ended = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(STOP_TIMEOUT, all_ended).await;
+    Ok(())
+}
+
+enum Listener {
+    Tcp(tokio::net::TcpListener),
+    Unix { socket: tokio::net::UnixListener, _removed_with_it: SocketFile },
+}
+
+impl Listener {
+    fn new(bound: Bound) -> io::Result<Self> {
+        Ok(match bound {
+            Bound::Tcp(listener) => Self::Tcp(tokio::net::TcpListener::from_std(listener)?),
+            Bound::Unix(listener, file) => {
+                Self::Unix { socket: tokio::net::UnixListener::from_std(listener)?, _removed_with_it: file }
+            }
+        })
+    }
+
+    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                let _ = stream.set_nodelay(true);
+                let local = address.ip().to_canonical().is_loopback();
+                Ok((Box::new(stream), if local { Peer::Loopback } else { Peer::Remote }))
+            }
+            Self::Unix { socket, .. } => Ok((Box::new(socket.accept().await?.0), Peer::Unix)),
+        }
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// The next connection; errors are said and waited out.
+async fn accept(listener: &Listener, permits: &Arc<Semaphore>) -> (Box<dyn Stream>, Peer, OwnedSemaphorePermit) {
+    loop {
+        let Ok(permit) = Arc::clone(permits).acquire_owned().await else { return std::future::pending().await };
+        match listener.accept().await {
+            Ok((stream, peer)) => return (stream, peer, permit),
+            // The client's own doing: it left before we came.
+            Err(gone) if matches!(gone.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the admin listener can't accept; trying again");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve_one(
+    stream: Box<dyn Stream>,
+    peer: Peer,
+    app: Router,
+    mut stop: watch::Receiver<bool>,
+    _permit: OwnedSemaphorePermit,
+) {
+    let service = TowerToHyperService::new(tower::ServiceExt::<hyper::Request<Body>>::map_request(
+        app.layer(Extension(peer)),
+        |request: hyper::Request<hyper::body::Incoming>| request.map(Body::new),
+    ));
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEADER_BYTES)
+            .serve_connection(TokioIo::new(WriteDeadline::new(stream, WRITE_TIMEOUT)), service)
+    );
+    tokio::select! {
+        // How a connection ends is the client's business.
+        _ended = &mut connection => return,
+        _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}
