@@ -1,0 +1,44 @@
+//! The load harness: a server end, client ends, and what they measure. Shared by `bench/load` (one end a process),
+//! `bench/compare` (starts both ends beside every proxy) and `tests/bench_smoke.rs` (runs its tests).
+//!
+//! ```text
+//!   client end ── Ask ──▶ proxy ──▶ server end       one epoll thread an end; every session begins with an Ask, which
+//!   client end ◀─ Hello ─ proxy ◀── server end       says what the session is for, and a Hello, which says who answers
+//! ```
+//!
+//! An end does two system calls per small message and keeps no task, no timer and no allocation per message, so that one
+//! core of load drives more than one core of proxy can carry.
+
+pub(crate) mod args;
+mod bulk;
+mod client;
+mod connect;
+mod fleet;
+mod idle;
+mod meter;
+pub(crate) mod pace;
+mod ping_pong;
+pub(crate) mod process;
+mod reactor;
+pub(crate) mod report;
+pub(crate) mod server;
+pub(crate) mod store;
+pub(crate) mod wire;
+
+use self::{args::Mode, report::Report};
+
+/// Runs one client end to its end.
+///
+/// # Errors
+/// What kept it from measuring at all: no server answers, no descriptors are left. Errors of single operations are
+/// counted in the report.
+pub(crate) fn run(mode: &Mode) -> anyhow::Result<Report> {
+    match mode {
+        Mode::Serve(_) => anyhow::bail!("a server end has no report; run it with server::serve"),
+        Mode::PingPong(args) => ping_pong::run(args),
+        Mode::Connect(args) => connect::run(args),
+        Mode::Bulk(args) => bulk::run(args),
+        Mode::Idle(args) => idle::run(args),
+        Mode::Fleet(args) => fleet::run(args),
+    }
+}

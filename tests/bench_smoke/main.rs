@@ -1,0 +1,9 @@
+//! The load harness of `bench/`, run for a moment: what it counts is true, and it notices what it is there to notice.
+#![cfg(test)]
+
+#[path = "../../bench/harness/mod.rs"]
+mod harness;
+
+mod end;
+mod modes;
+mod pieces;
