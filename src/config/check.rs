@@ -8,8 +8,8 @@ use super::{
     AdminConfig, AdminListen, Config, NodeConfig, RouteConfig,
     error::{Findings, Place, suggest},
     file::{Admin, File, Node, Route},
-    read::{Field, Found},
-    values::{Listen, Name, Span, Whole},
+    read::{Field, Found, named},
+    values::{Listen, Span, Whole},
 };
 use crate::model::{NodeName, PairName, RouteName};
 use std::{
@@ -21,21 +21,17 @@ use std::{
 /// `path` is the file's; relative paths in it start at its folder.
 pub(super) fn check(file: &File, path: &Path, findings: &mut Findings) -> Config {
     let folder = path.parent().unwrap_or(Path::new(""));
-    let known: Vec<&str> = file.pairs.here().map_or(vec![], |pairs| pairs.keys().map(|name| &*name.0).collect());
-    if known.is_empty()
-        && let Some(pairs) = file.pairs.here()
-    {
+    let known: Vec<&str> = file.pairs.here().into_iter().flat_map(|pairs| pairs.keys()).map(|name| &*name.0).collect();
+    if let Some(pairs) = file.pairs.here().filter(|pairs| pairs.is_empty()) {
         findings.add(&pairs.place, "there is no pair", "add [pairs.NAME] with at least a primary");
     }
-    let pairs = file.pairs.here().into_iter().flat_map(|pairs| pairs.iter());
-    let routes = file.routes.here().into_iter().flat_map(|routes| routes.iter());
     listeners::check(file, findings);
     Config {
         node: node(file.node.here(), folder, findings),
         admin: admin(file.admin.here(), folder, findings),
         metrics: file.metrics.here().and_then(|metrics| metrics.listen.here()).map(|listen| listen.0),
-        pairs: pairs.map(|(name, raw)| (PairName::from(&*name.0), pair::check(name, raw, findings))).collect(),
-        routes: routes.filter_map(|(name, raw)| route(name, raw, &known, findings)).collect(),
+        pairs: named(&file.pairs).map(|(name, raw)| (name.into(), pair::check(name, raw, findings))).collect(),
+        routes: named(&file.routes).filter_map(|(name, raw)| route(name, raw, &known, findings)).collect(),
         source: path.into(),
     }
 }
@@ -119,13 +115,13 @@ fn admin_listen(raw: &Field<String>, folder: &Path, findings: &mut Findings) -> 
     AdminListen::Tcp(address)
 }
 
-fn route(name: &Name, raw: &Found<Route>, pairs: &[&str], findings: &mut Findings) -> Option<(RouteName, RouteConfig)> {
+fn route(name: &str, raw: &Found<Route>, pairs: &[&str], findings: &mut Findings) -> Option<(RouteName, RouteConfig)> {
     let pair = raw.pair.here()?;
     if !pairs.contains(&&*pair.value) {
         findings.add(&pair.place, format!("there is no pair `{}`", pair.value), suggest(pair, pairs, "pairs"));
     }
     let Listen(listen) = &raw.listen.here()?.value;
-    let name = RouteName::from(&*name.0);
+    let name = RouteName::from(name);
     let config = RouteConfig {
         name: name.clone(),
         listen: listen.iter().map(|address| address.0).collect(),

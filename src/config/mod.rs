@@ -52,9 +52,11 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
     let mut findings = error::Findings::default();
     let (document, syntax_errors) = DeTable::parse_recoverable(text);
     for error in &syntax_errors {
-        let start = error.span().map_or(0, |span| span.start);
-        let place = error::Place { start, ..Default::default() };
-        findings.add(&place, error.message(), "mend the TOML");
+        let span = error.span().unwrap_or_default();
+        let place = error::Place { start: span.start, ..Default::default() };
+        let culprit = text.get(span).filter(|culprit| !culprit.trim().is_empty() && culprit.len() < 40);
+        let near = culprit.map(|culprit| format!(" near `{}`", culprit.escape_debug())).unwrap_or_default();
+        findings.add(&place, format!("{}{near}", error.message()), "mend the TOML");
     }
     if !syntax_errors.is_empty() {
         // What a parser makes of a broken document would only be blamed for what the syntax did.

@@ -2,7 +2,10 @@
 //! go (serde stops at the first). [`section`] makes one struct from a list of keys: their names, documentation, types,
 //! JSON Schema and reader come from that one list.
 
-use super::error::{Findings, Place};
+use super::{
+    error::{Findings, Place},
+    values::Name,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use std::{borrow::Cow, collections::BTreeMap, ops::Deref};
 use toml::{
@@ -49,11 +52,11 @@ impl<'a> Given<'a> {
 
     /// The list's items; `None` (and no finding) if it is no list.
     pub(super) fn items(&self) -> Option<Vec<Given<'a>>> {
-        let item = |item: &'a Spanned<DeValue<'a>>| Given {
-            place: Place { start: item.span().start, key: self.place.key.clone() },
+        let item = |(index, item): (usize, &'a Spanned<DeValue<'a>>)| Given {
+            place: Place { start: item.span().start, key: format!("{}[{index}]", self.place.key) },
             value: item.get_ref(),
         };
-        Some(self.value.as_array()?.iter().map(item).collect())
+        Some(self.value.as_array()?.iter().enumerate().map(item).collect())
     }
 
     /// The text; `None` (and no finding) if it is none.
@@ -163,20 +166,24 @@ impl<T: Read> Read for Vec<Found<T>> {
     }
 }
 
-/// Tables by name, as in `[pairs.NAME]`. A bad one is left out: it was reported.
-pub(super) type ByName<T> = BTreeMap<super::values::Name, Found<T>>;
+/// Tables by name, as in `[pairs.NAME]`. One with a bad name or body stays, so that nobody is told it were not there.
+pub(super) type ByName<T> = BTreeMap<Name, Field<T>>;
 
 impl<T: Read> Read for ByName<T> {
     fn read(given: &Given<'_>, findings: &mut Findings) -> Option<Self> {
         let mut read = Self::new();
         for (key, at_key, value) in given.entries(findings)? {
-            let name = super::values::Name::parse(key, &at_key, findings);
-            if let (Some(name), Some(value)) = (name, Found::read(&value, findings)) {
-                read.insert(name, value);
-            }
+            Name::check(key, &at_key, findings);
+            read.insert(Name(key.into()), Field::read(&value, findings)?);
         }
         Some(read)
     }
+}
+
+/// The tables that could be read.
+pub(super) fn named<T>(tables: &Field<ByName<T>>) -> impl Iterator<Item = (&str, &Found<T>)> {
+    let all = tables.here().into_iter().flat_map(|tables| tables.iter());
+    all.filter_map(|(name, table)| Some((&*name.0, table.here()?)))
 }
 
 macro_rules! transparent_schema {

@@ -45,7 +45,8 @@ pub(super) struct Name(pub(super) String);
 impl Name {
     const LONGEST: usize = 64;
 
-    pub(super) fn parse(text: &str, place: &Place, findings: &mut Findings) -> Option<Self> {
+    /// Is `text` a name? Adds the finding if not.
+    pub(super) fn check(text: &str, place: &Place, findings: &mut Findings) -> bool {
         let reason = if text.is_empty() {
             "the name is empty"
         } else if text.chars().count() > Self::LONGEST {
@@ -55,16 +56,17 @@ impl Name {
         } else if text.chars().any(|c| c == '/' || c.is_control()) {
             "the name has a `/` or a control character in it"
         } else {
-            return Some(Self(text.into()));
+            return true;
         };
-        findings.add(place, reason, "use letters, digits and `_ - .`, as in `AGG_V`");
-        None
+        findings.add(place, reason, "use up to 64 letters, digits and `_ - .`, as in `AGG_V`");
+        false
     }
 }
 
 impl Read for Name {
     fn read(given: &Given<'_>, findings: &mut Findings) -> Option<Self> {
-        Self::parse(&String::read(given, findings)?, &given.place, findings)
+        let text = String::read(given, findings)?;
+        Self::check(&text, &given.place, findings).then_some(Self(text))
     }
 }
 

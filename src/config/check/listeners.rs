@@ -3,7 +3,7 @@
 use crate::config::{
     error::Findings,
     file::{File, Pair},
-    read::Found,
+    read::{Found, named},
 };
 use crate::model::HostPort;
 use std::net::{IpAddr, SocketAddr};
@@ -26,12 +26,12 @@ pub(super) fn check(file: &File, findings: &mut Findings) {
         };
         findings.add(&one.place, reason, "choose another port, or another address of this host");
     }
-    for (name, pair) in file.pairs.here().into_iter().flat_map(|pairs| pairs.iter()) {
+    for (name, pair) in named(&file.pairs) {
         for upstream in upstreams(pair) {
             if let Some(own) = listeners.iter().find(|own| leads_to(upstream, own.address)) {
                 let reason = format!(
                     "{} is this node's own, of {}: clients of {} would be led in a circle",
-                    upstream.value, own.what, name.0
+                    upstream.value, own.what, name
                 );
                 findings.add(&upstream.place, reason, "write the server's own address");
             }
@@ -60,11 +60,11 @@ fn all(file: &File) -> Vec<Listener<'_>> {
         place: Borrowed(&listen.place),
         what: "metrics.listen".into(),
     }));
-    for (name, route) in file.routes.here().into_iter().flat_map(|routes| routes.iter()) {
+    for (name, route) in named(&file.routes) {
         listeners.extend(route.listen.here().into_iter().flat_map(|listen| &listen.0).map(|address| Listener {
             address: address.0,
             place: Borrowed(&address.place),
-            what: format!("routes.{}.listen", name.0),
+            what: format!("routes.{name}.listen"),
         }));
     }
     listeners

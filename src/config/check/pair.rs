@@ -4,7 +4,7 @@ use crate::config::{
     error::{Findings, Place},
     file::{CheckKind, Failback, Health, Hold, Keepalive, MigrateKind, Pair, Upstream},
     read::{Field, Found},
-    values::{Bytes, Name, Span, Wait, Whole},
+    values::{Bytes, Span, Wait, Whole},
 };
 use crate::model::{
     HostPort, PairName, UpstreamName,
@@ -16,14 +16,14 @@ use crate::model::{
 use ipnet::IpNet;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-pub(super) fn check(name: &Name, raw: &Found<Pair>, findings: &mut Findings) -> PairSpec {
+pub(super) fn check(name: &str, raw: &Found<Pair>, findings: &mut Findings) -> PairSpec {
     servers(raw, findings);
     let primary = raw.primary.here().and_then(upstream);
     let backups: Vec<_> = raw.backups.here().into_iter().flat_map(|list| list.iter()).filter_map(upstream).collect();
     let failback = failback(&raw.failback, findings);
     let flap = raw.flap.here();
     PairSpec {
-        name: PairName::from(&*name.0),
+        name: PairName::from(name),
         elsewhere: raw.elsewhere.here().and_then(upstream),
         health: health(&raw.health, failback.when, &raw.place, findings),
         failback,

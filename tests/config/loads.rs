@@ -1,0 +1,148 @@
+//! What is right loads, and means what the documentation says.
+
+use failback::{
+    config::{AdminListen, Config, load, parse},
+    model::{
+        PairName,
+        spec::{Check, FailbackWhen, Migrate, Overlap, SignalSource},
+    },
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+pub(crate) const MINIMAL: &str = "[pairs.AGG_V]\nprimary = { name = \"AGG_P\", address = \"agg-p:4100\" }\n";
+pub(crate) const PAIR: &str = "[pairs.AGG_V]\nprimary = { name = \"AGG_P\", address = \"agg-p:4100\" }\n\
+    backups = [{ name = \"AGG_B\", address = \"agg-b:4100\" }]\n";
+
+#[track_caller]
+fn good(text: &str) -> Config {
+    parse(text, Path::new("/etc/failback/failback.toml")).unwrap_or_else(|errors| panic!("{errors}\n\n{text}"))
+}
+
+#[test]
+fn the_example_names_every_key_with_its_default() {
+    let example = load(&root().join("examples/failback.toml")).unwrap();
+    let mut brief = good(&format!("{PAIR}[routes.probes]\nlisten = \"0.0.0.0:4100\"\npair = \"AGG_V\"\n"));
+    let pair = brief.pairs.get_mut("AGG_V").unwrap();
+    pair.primary.as_mut().unwrap().address = "agg-p.example.net:4100".parse().unwrap();
+    pair.backups[0].address = "agg-b.example.net:4100".parse().unwrap();
+    (brief.source, brief.node.name) = (example.source.clone(), "PROXY_P".into());
+    brief.node.state_dir = "/var/lib/failback".into();
+    assert_eq!(example, brief);
+    let text = fs::read_to_string(root().join("examples/failback.toml")).unwrap();
+    for key in super::schema::every_key() {
+        assert!(text.contains(&key), "examples/failback.toml does not show `{key}`");
+    }
+}
+
+fn root() -> PathBuf {
+    env!("CARGO_MANIFEST_DIR").into()
+}
+
+#[test]
+fn paths_start_at_the_files_folder() {
+    let config = good(&format!("{MINIMAL}[node]\nstate_dir = \"state\"\n[admin]\nlisten = \"unix:run/admin.sock\"\n"));
+    assert_eq!(config.node.state_dir, Path::new("/etc/failback/state"));
+    assert_eq!(config.admin.listen, AdminListen::Unix("/etc/failback/run/admin.sock".into()));
+    let absolute = good(&format!("{MINIMAL}[node]\nstate_dir = \"/srv/state\"\n"));
+    assert_eq!(absolute.node.state_dir, Path::new("/srv/state"));
+}
+
+#[test]
+fn what_is_not_said_has_a_sensible_value() {
+    let config = good(MINIMAL);
+    assert!(config.node.workers >= 1, "0 is one per core");
+    assert!(!config.node.name.is_empty(), "the host's name");
+    assert!(config.node.state_dir.is_absolute() && config.node.state_dir.ends_with("failback"));
+    assert_eq!(config.admin.listen, AdminListen::Tcp("127.0.0.1:9900".parse().unwrap()));
+    assert!(config.metrics.is_none() && config.routes.is_empty());
+}
+
+#[test]
+fn n1_a_pair_of_one_server_holds_nobody_unless_told_to() {
+    let hold = |text: &str| good(text).pairs["AGG_V"].hold.time;
+    assert_eq!(hold(MINIMAL), Duration::ZERO);
+    assert_eq!(hold(PAIR), Duration::from_secs(10));
+    assert_eq!(hold(&format!("{MINIMAL}hold = {{ time = \"3s\" }}\n")), Duration::from_secs(3));
+    let proxy_b = "[pairs.AGG_V]\nbackups = [{ name = \"B\", address = \"b:1\" }]\nelsewhere = { name = \"P\", address = \"p:1\" }\n";
+    assert_eq!(hold(proxy_b), Duration::ZERO, "`elsewhere` is no server of this proxy");
+}
+
+#[test]
+fn n11_a_pair_may_have_its_primary_elsewhere() {
+    let config = good(
+        "[pairs.AGG_V]\nbackups = [{ name = \"AGG_B\", address = \"agg-b:4100\" }]\n\
+         elsewhere = { name = \"AGG_P\", address = \"agg-p:4100\" }\n",
+    );
+    let pair = &config.pairs["AGG_V"];
+    assert!(pair.primary.is_none());
+    assert_eq!(pair.checked().map(|upstream| &*upstream.name).collect::<Vec<_>>(), ["AGG_B", "AGG_P"]);
+}
+
+#[test]
+fn an_answer_to_expect_makes_a_check_of_it() {
+    let check = |health: &str| good(&format!("{PAIR}health = {{ {health} }}\n")).pairs["AGG_V"].health.check.clone();
+    let redis = Check::SendExpect { send: (*b"PING\r\n").into(), expect: (*b"+PONG").into() };
+    assert_eq!(check(r#"send = "PING\r\n", expect = "+PONG""#), redis);
+    assert_eq!(check(r#"check = "expect", send = "PING\r\n", expect = "+PONG""#), redis);
+    let smtp = Check::SendExpect { send: [].into(), expect: (*b"220 ").into() };
+    assert_eq!(check(r#"expect = "220 ""#), smtp, "the server speaks first");
+    let binary = Check::SendExpect { send: [0x12, 0x01, 0xff].into(), expect: [0x04].into() };
+    assert_eq!(check("send = [0x12, 1, 255], expect = [4]"), binary);
+}
+
+#[test]
+fn n6_the_way_back_can_be_polled_or_left_to_an_operator() {
+    let failback = |keys: &str| good(&format!("{PAIR}failback = {{ {keys} }}\n")).pairs["AGG_V"].failback.clone();
+    assert_eq!(failback("").when, FailbackWhen::Resync, "fail-closed by default");
+    assert_eq!(failback("when = \"poll\"").when, FailbackWhen::Poll);
+    assert_eq!(failback("when = \"manual\"").when, FailbackWhen::Manual);
+}
+
+#[test]
+fn draining_implies_overlap() {
+    let failback = |keys: &str| good(&format!("{PAIR}failback = {{ {keys} }}\n")).pairs["AGG_V"].failback.clone();
+    let drain = failback("migrate = \"drain\"");
+    assert_eq!(drain.overlap, Overlap::Allow);
+    assert_eq!(drain.migrate, Migrate::Drain { deadline: Duration::from_secs(300) });
+    assert_eq!(failback("").overlap, Overlap::None);
+}
+
+#[test]
+fn n4_clients_on_the_exemption_list_are_known_by_address_and_network() {
+    let config = good(&format!("{PAIR}failback = {{ exempt = [\"10.0.0.5\", \"10.1.0.0/16\", \"fd00::/8\"] }}\n"));
+    let exempt = |client: &str| config.pairs["AGG_V"].failback.exempts(client.parse().unwrap());
+    assert!(exempt("10.0.0.5") && exempt("10.1.2.3") && exempt("fd00::1") && exempt("::ffff:10.0.0.5"));
+    assert!(!exempt("10.0.0.6") && !exempt("10.2.0.0") && !exempt("fe80::1"));
+}
+
+#[test]
+fn n10_the_proxy_can_ask_for_the_signal_itself() {
+    let source = |keys: &str| good(&format!("{PAIR}failback = {{ {keys} }}\n")).pairs["AGG_V"].failback.source.clone();
+    let http = source(r#"resync_http = { url = "http://gw:8080/state?of=P", expect = "done" }, resync_every = "5s""#);
+    let expected = SignalSource::Http {
+        authority: "gw:8080".parse().unwrap(),
+        path: "/state?of=P".into(),
+        expect: "done".into(),
+        every: Duration::from_secs(5),
+    };
+    assert_eq!(http, Some(expected));
+    let command = source(r#"resync_command = ["/bin/ask", "AGG_P"], resync_timeout = "3s""#);
+    let expected = SignalSource::Command {
+        argv: ["/bin/ask".to_owned(), "AGG_P".to_owned()].into(),
+        every: Duration::from_secs(2),
+        timeout: Duration::from_secs(3),
+    };
+    assert_eq!(command, Some(expected));
+}
+
+#[test]
+fn names_of_the_field_and_odd_ones_work() {
+    for name in ["AGG_V", "NCOMS", "agg-v1", "\"agg.v\"", "\"two words\"", "\"Überwachung\""] {
+        let config = good(&MINIMAL.replace("AGG_V", name));
+        assert!(config.pairs.contains_key(&PairName::from(name.trim_matches('"'))));
+    }
+}
