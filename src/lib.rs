@@ -16,6 +16,7 @@
 pub mod config;
 pub mod control;
 pub mod decide;
+pub mod demo;
 pub mod model;
 pub mod net;
 pub mod observe;
