@@ -2,4 +2,5 @@
 //! admin API and reload. Client bytes never come here.
 
 pub mod admin;
+pub mod journal;
 pub mod orders;
