@@ -4,3 +4,6 @@
 pub mod admin;
 pub mod journal;
 pub mod orders;
+pub mod probe;
+pub mod resolve;
+pub mod signal;

@@ -1,0 +1,204 @@
+//! One health check: connect, say something if so configured, wait for the answer.
+//!
+//! A passed check closes with FIN, as a client that changed its mind would: a reset would stand in many servers' logs. Its
+//! TIME-WAIT stays with us, which is one socket a check for a minute.
+
+use crate::{
+    decide::{effect::CheckId, input::CheckResult},
+    model::{PairName, UpstreamName, spec::Check},
+    net::dial::{DialError, dial},
+};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+
+/// In how much of the answer the expected bytes may stand.
+const ANSWER: usize = 4096;
+/// A deadline that comes later than this shows that we were held up, not the server.
+const LATE: Duration = Duration::from_millis(100);
+
+/// What to check.
+#[derive(Debug)]
+pub struct Target {
+    /// What a check does.
+    pub check: Check,
+    /// Where; never empty.
+    pub addresses: Arc<[SocketAddr]>,
+    /// For how long.
+    pub timeout: Duration,
+}
+
+/// A check that ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The pair.
+    pub pair: PairName,
+    /// Which of its machines asked for it.
+    pub machine: u64,
+    /// The check's number.
+    pub check: CheckId,
+    /// The upstream.
+    pub upstream: UpstreamName,
+    /// How it ended.
+    pub result: CheckResult,
+}
+
+/// Checks once. A check whose deadline passed while its answer was there already has passed; one whose deadline was
+/// noticed far too late says nothing.
+pub async fn check(target: &Target) -> CheckResult {
+    let start = Instant::now();
+    let deadline = start + target.timeout;
+    let result = match dial(&target.addresses, target.timeout).await {
+        Ok(stream) => match &target.check {
+            Check::Connect => Ok(()),
+            Check::SendExpect { send, expect } => match timeout_at(deadline, converse(stream, send, expect)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(CheckResult::TimedOut),
+            },
+        },
+        Err(DialError::Refused | DialError::Unreachable(_)) => Err(CheckResult::Refused),
+        Err(DialError::TimedOut) => Err(CheckResult::TimedOut),
+        Err(DialError::Local(source)) => Err(CheckResult::Local(source.to_string())),
+    };
+    let took = start.elapsed();
+    match result {
+        Ok(()) => CheckResult::Passed { took },
+        Err(CheckResult::TimedOut) if took > target.timeout + LATE => {
+            CheckResult::Local(format!("held up: a deadline of {:?} was noticed after {took:?}", target.timeout))
+        }
+        Err(failure) => failure,
+    }
+}
+
+async fn converse(mut stream: TcpStream, send: &[u8], expect: &[u8]) -> Result<(), CheckResult> {
+    stream.write_all(send).await.map_err(|error| broken(&error))?;
+    let mut answer = Vec::new();
+    loop {
+        let mut more = [0; ANSWER];
+        let read = stream.read(&mut more[answer.len()..]).await.map_err(|error| broken(&error))?;
+        answer.extend_from_slice(&more[answer.len()..][..read]);
+        if answer.windows(expect.len()).any(|window| window == expect) {
+            return Ok(());
+        }
+        if read == 0 {
+            return Err(wrong(&answer, expect));
+        }
+    }
+}
+
+/// A connection that breaks after it was accepted shows a server that answers wrongly, not one that is gone.
+fn broken(error: &io::Error) -> CheckResult {
+    CheckResult::Wrong(format!("the connection broke: {error}"))
+}
+
+fn wrong(answer: &[u8], expect: &[u8]) -> CheckResult {
+    const SHOWN: usize = 64;
+    let more = if answer.len() > SHOWN { "…" } else { "" };
+    let (answer, expect) = (answer[..answer.len().min(SHOWN)].escape_ascii(), expect.escape_ascii());
+    CheckResult::Wrong(format!("\"{answer}\"{more} where \"{expect}\" was expected"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn target(address: SocketAddr, check: Check, timeout: Duration) -> Target {
+        Target { check, addresses: [address].into(), timeout }
+    }
+
+    fn ping() -> Check {
+        Check::SendExpect { send: (*b"PING\r\n").into(), expect: (*b"+PONG").into() }
+    }
+
+    /// A server that reads the question and says `answers` piece by piece.
+    async fn server(answers: &'static [&'static str], then_close: bool) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut question = [0; 6];
+            stream.read_exact(&mut question).await.unwrap();
+            assert_eq!(&question, b"PING\r\n");
+            for answer in answers {
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            if !then_close {
+                std::future::pending::<()>().await;
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_listening_server_passes_and_a_dead_one_refuses() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let result = check(&target(address, Check::Connect, SOON)).await;
+        assert!(matches!(result, CheckResult::Passed { took } if took < SOON), "{result:?}");
+        drop(listener);
+        assert_eq!(check(&target(address, Check::Connect, SOON)).await, CheckResult::Refused);
+    }
+
+    #[tokio::test]
+    async fn a_passed_check_ends_with_fin() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        assert!(matches!(check(&target(address, Check::Connect, SOON)).await, CheckResult::Passed { .. }));
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0, "end of stream, not a reset");
+    }
+
+    #[tokio::test]
+    async fn the_answer_may_come_in_pieces() {
+        let address = server(&["-LOADING\r\n+PO", "NG\r\n"], false).await;
+        let result = check(&target(address, ping(), SOON)).await;
+        assert!(matches!(result, CheckResult::Passed { .. }), "{result:?}");
+    }
+
+    #[tokio::test]
+    async fn a_wrong_answer_is_shown() {
+        let address = server(&["-ERR\r\n"], true).await;
+        let result = check(&target(address, ping(), SOON)).await;
+        assert_eq!(result, CheckResult::Wrong(r#""-ERR\r\n" where "+PONG" was expected"#.into()));
+    }
+
+    #[tokio::test]
+    async fn only_the_first_4_kib_of_an_answer_count() {
+        static LONG: [&str; 2] = [noise(), "+PONG"];
+        let result = check(&target(server(&LONG, false).await, ping(), SOON)).await;
+        assert!(matches!(&result, CheckResult::Wrong(words) if words.contains("\"…")), "{result:?}");
+    }
+
+    /// 4 KiB of anything.
+    const fn noise() -> &'static str {
+        match std::str::from_utf8(&[b'.'; ANSWER]) {
+            Ok(noise) => noise,
+            Err(_) => panic!("dots are text"),
+        }
+    }
+
+    /// The server answered in time; we were held up until long after the deadline.
+    #[tokio::test]
+    async fn what_we_notice_too_late_is_not_the_servers_fault() {
+        let address = server(&["+PONG\r\n"], false).await;
+        let target = target(address, ping(), Duration::from_millis(150));
+        let silent = server(&[], false).await;
+        let other = Target { check: ping(), addresses: [silent].into(), timeout: Duration::from_millis(150) };
+        let checks = async { tokio::join!(check(&target), check(&other)) };
+        let stall = async {
+            // The whole runtime stands still.
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            std::thread::sleep(Duration::from_millis(700));
+        };
+        let ((answered, unanswered), ()) = tokio::join!(checks, stall);
+        assert!(matches!(answered, CheckResult::Passed { .. }), "{answered:?}");
+        assert!(matches!(unanswered, CheckResult::Local(_)), "{unanswered:?}");
+    }
+}

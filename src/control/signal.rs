@@ -1,0 +1,177 @@
+//! The sources of the resync signal that we ask ourselves: `resync_http` and `resync_command`.
+//!
+//! One poll gives one answer: done, not done, or none (the source itself failed), which counts as nothing.
+
+use crate::model::{Epoch, HostPort, PairName, spec::SignalSource};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::{Request, StatusCode, body::Bytes, header};
+use hyper_util::rt::TokioIo;
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::{process::Stdio, time::Duration};
+use tokio::{net::TcpStream, process::Command, time::timeout};
+
+/// How long the HTTP source may take.
+const HTTP_DEADLINE: Duration = Duration::from_secs(5);
+/// How much of its answer is read.
+const HTTP_BODY: usize = 64 * 1024;
+
+/// Asks once. `Some(true)`: done; `Some(false)`: not done; `None`: no clear answer.
+pub async fn poll(source: &SignalSource, pair: &PairName, epoch: Epoch) -> Option<bool> {
+    let answer = match source {
+        SignalSource::Http { authority, path, expect, .. } => {
+            match timeout(HTTP_DEADLINE, get(authority, path)).await {
+                Ok(answer) => {
+                    answer.map(|(status, body)| status == StatusCode::OK && contains(&body, expect.as_bytes()))
+                }
+                Err(_) => Err(format!("no answer within {HTTP_DEADLINE:?}").into()),
+            }
+        }
+        SignalSource::Command { argv, timeout, .. } => run(argv, *timeout, pair, epoch).await,
+    };
+    match answer {
+        Ok(done) => Some(done),
+        Err(error) => {
+            tracing::debug!(%pair, %error, "the source of the resync signal gave no answer");
+            None
+        }
+    }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// One GET on a connection of its own; polls are seconds apart.
+async fn get(authority: &HostPort, path: &str) -> Result<(StatusCode, Bytes), Failure> {
+    let stream = TcpStream::connect((authority.host.as_str(), authority.port)).await?;
+    let (mut requests, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::get(path)
+        .header(header::HOST, authority.to_string())
+        .header(header::USER_AGENT, concat!("failback/", env!("CARGO_PKG_VERSION")))
+        .header(header::CONNECTION, "close")
+        .body(Empty::<Bytes>::new())?;
+    let exchange = async {
+        let answer = requests.send_request(request).await?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), HTTP_BODY).collect().await?.to_bytes();
+        Ok((status, body))
+    };
+    tokio::pin!(connection);
+    tokio::pin!(exchange);
+    let mut open = true;
+    loop {
+        // Driven here rather than by a task, so that a deadline that drops this future closes the connection too.
+        tokio::select! {
+            answer = &mut exchange => return answer,
+            ended = &mut connection, if open => { ended?; open = false; }
+        }
+    }
+}
+
+fn contains(body: &[u8], wanted: &[u8]) -> bool {
+    wanted.is_empty() || body.windows(wanted.len()).any(|window| window == wanted)
+}
+
+/// Runs the command in a process group of its own, so that a timeout also ends what it has started.
+async fn run(argv: &[String], limit: Duration, pair: &PairName, epoch: Epoch) -> Result<bool, Failure> {
+    let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env("FAILBACK_PAIR", &**pair)
+        .env("FAILBACK_EPOCH", epoch.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut group = GroupGuard(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
+    let status = timeout(limit, child.wait()).await.map_err(|_| format!("no end within {limit:?}"))??;
+    // What it left running on purpose is its own affair.
+    group.0 = None;
+    match status.code() {
+        Some(code) => Ok(code == 0),
+        None => Err(format!("ended by a signal ({status})").into()),
+    }
+}
+
+/// Ends the whole group when dropped, also when the poll itself is given up.
+struct GroupGuard(Option<Pid>);
+
+impl Drop for GroupGuard {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let _gone_already = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn command(script: &str, limit: Duration) -> SignalSource {
+        let argv: Arc<[String]> = ["sh", "-c", script].map(String::from).into();
+        SignalSource::Command { argv, every: Duration::from_secs(1), timeout: limit }
+    }
+
+    async fn ask(source: &SignalSource) -> Option<bool> {
+        poll(source, &"AGG_V".into(), Epoch(7)).await
+    }
+
+    #[tokio::test]
+    async fn a_command_says_done_by_exiting_with_zero() {
+        let long = Duration::from_secs(20);
+        assert_eq!(ask(&command("exit 0", long)).await, Some(true));
+        assert_eq!(ask(&command("exit 3", long)).await, Some(false));
+        assert_eq!(ask(&command("test \"$FAILBACK_PAIR $FAILBACK_EPOCH\" = 'AGG_V 7'", long)).await, Some(true));
+        assert_eq!(ask(&command("kill -9 $$", long)).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_hangs_is_ended_with_its_children() {
+        let dir = tempfile::tempdir().unwrap();
+        let pid = dir.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", pid.display());
+        assert_eq!(ask(&command(&script, Duration::from_millis(500))).await, None);
+        let grandchild = std::fs::read_to_string(&pid).unwrap();
+        let alive = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", grandchild.trim()));
+            stat.is_ok_and(|stat| !stat.contains(") Z "))
+        };
+        for _ in 0..2000 {
+            if !alive() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the command's child {grandchild} is still alive");
+    }
+
+    #[tokio::test]
+    async fn an_http_source_says_done_by_status_and_text() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let authority = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let answers =
+            ["200 OK\r\n\r\nstate=finished", "200 OK\r\n\r\nstate=running", "503 No\r\n\r\nstate=finished", ""];
+        let server = tokio::spawn(async move {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 4096];
+                let length = stream.read(&mut request).await.unwrap();
+                assert!(request[..length].starts_with(b"GET /resync?pair=AGG_V HTTP/1.1\r\n"));
+                stream.write_all(format!("HTTP/1.1 {answer}").as_bytes()).await.unwrap();
+            }
+        });
+        let source = SignalSource::Http {
+            authority,
+            path: "/resync?pair=AGG_V".into(),
+            expect: "state=finished".into(),
+            every: Duration::from_secs(1),
+        };
+        for expected in [Some(true), Some(false), Some(false), None] {
+            assert_eq!(ask(&source).await, expected);
+        }
+        server.await.unwrap();
+    }
+}
