@@ -2,8 +2,11 @@
 //! admin API and reload. Client bytes never come here.
 
 pub mod admin;
+pub mod clock;
+pub mod driver;
 pub mod journal;
 pub mod orders;
 pub mod probe;
+pub mod reload;
 pub mod resolve;
 pub mod signal;

@@ -1,0 +1,259 @@
+//! The driver: one task that owns every pair's machine. It turns what happens into inputs, and effects into deeds; it
+//! decides nothing and waits for nothing but the next thing to happen.
+//!
+//! ```text
+//!  admin API ──── mpsc<Request> 256 ──────────────▶┌────────┐── watch<Arc<RouteTable>> ──▶ every worker
+//!  every worker ─ mpsc<Outcome> 4096, lossy ──────▶│        │── sync_channel 1024 ───────▶ journal thread
+//!  every worker ─ watch<Progress> ─ task, bell ───▶│        │── oneshot ─────────────────▶ who asked
+//!  journal ────── mpsc<News> 1024 ────────────────▶│ driver │── EventLog, PairMetrics ───▶ admin API
+//!  resolver ───── mpsc<Resolved> 256, task a name ▶│        │
+//!  link ───────── watch<Option<trouble>> ─────────▶│        │══ JoinSet: a task a check, 4096 at most
+//!  signals ────── mpsc<Command> 16 ───────────────▶│        │══ JoinSet: a task a poll, one a pair at most
+//!  the machines' timers ──────────────────────────▶└────────┘══ JoinSet: a reload, one at most
+//! ```
+//!
+//! What has happened already is always taken before a timer, so that a driver that was held up does not take its own
+//! slowness for somebody else's.
+
+mod chronicle;
+mod effects;
+mod inputs;
+mod orders;
+mod pair;
+mod progress;
+mod reconfigure;
+mod table;
+mod view;
+mod words;
+
+pub use table::Listeners;
+
+use super::{
+    admin::Tokens,
+    clock::{Clock, wall_now},
+    journal::{Journal, News, Recovered},
+    orders::{OrderError, Request},
+    probe,
+    reload::Plan,
+    resolve::{Resolved, Resolver},
+};
+use crate::{
+    config::Config,
+    decide::{
+        effect::Ticket,
+        input::{Input, Stored},
+    },
+    model::{
+        PairName,
+        ports::{Outcome, Progress, Workers},
+        table::RouteTable,
+    },
+    observe::{event::EventLog, metrics::Metrics},
+};
+use chronicle::Chronicle;
+use pair::Pair;
+use progress::Watchers;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+use table::Publisher;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+/// Outcomes handled before anything else gets its turn again.
+const OUTCOMES_AT_ONCE: usize = 64;
+/// Changes of addresses on their way at most.
+const RESOLVED: usize = 256;
+/// How long sessions may take to end when the node stops.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// What the driver is made from.
+#[derive(Debug)]
+pub struct Parts {
+    /// The running configuration.
+    pub config: Config,
+    /// Its listeners, bound.
+    pub listeners: Listeners,
+    /// The clock.
+    pub clock: Clock,
+    /// The journal.
+    pub journal: Journal,
+    /// What it held.
+    pub recovered: Recovered,
+    /// The node's events.
+    pub events: EventLog,
+    /// The node's metrics.
+    pub metrics: Metrics,
+    /// The workers' counters.
+    pub workers: Workers,
+    /// The API's tokens.
+    pub tokens: Tokens,
+    /// Where the route table goes.
+    pub table: watch::Sender<Arc<RouteTable>>,
+}
+
+/// The channels that lead to the driver.
+#[derive(Debug)]
+pub struct Inbox {
+    /// From the API.
+    pub requests: mpsc::Receiver<Request>,
+    /// From the workers.
+    pub outcomes: mpsc::Receiver<Outcome>,
+    /// From the workers, one each.
+    pub progress: Vec<watch::Receiver<Progress>>,
+    /// From the journal.
+    pub news: mpsc::Receiver<News>,
+    /// From whoever watches the process.
+    pub commands: mpsc::Receiver<Command>,
+    /// Why the network can't be used from here, in words, while that is so.
+    pub link: watch::Receiver<Option<String>>,
+}
+
+/// What the process is told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// SIGHUP.
+    Reload,
+    /// SIGTERM, SIGINT.
+    Stop,
+}
+
+/// Drives until told to stop, and then until the sessions have ended.
+pub async fn drive(parts: Parts, mut inbox: Inbox) {
+    let (addresses, resolved) = mpsc::channel(RESOLVED);
+    let mut driver = Driver::new(parts, inbox.progress.clone(), addresses);
+    driver.begin();
+    driver.run(&mut inbox, resolved).await;
+    driver.end(inbox).await;
+}
+
+/// The task's state.
+#[derive(Debug)]
+struct Driver {
+    config: Config,
+    loaded_at: String,
+    listeners: Listeners,
+    clock: Clock,
+    journal: Journal,
+    recovered: Recovered,
+    chronicle: Chronicle,
+    metrics: Metrics,
+    workers: Workers,
+    tokens: Tokens,
+    publisher: Publisher,
+    watchers: Watchers,
+    resolver: Resolver,
+    pairs: BTreeMap<PairName, Pair>,
+    /// Last known records of pairs that were removed, should they come back.
+    departed: BTreeMap<PairName, Stored>,
+    incarnations: u64,
+    /// Inputs that follow from effects; handled before anything else.
+    backlog: VecDeque<(PairName, Input)>,
+    checks: JoinSet<probe::Ended>,
+    polls: JoinSet<(PairName, u64, Option<bool>)>,
+    reloads: JoinSet<(orders::ReloadAsked, Result<Box<Plan>, OrderError>)>,
+    asked: BTreeMap<Ticket, orders::Asked>,
+    tickets: u64,
+    journal_trouble: Option<String>,
+    link_trouble: Option<String>,
+}
+
+impl Driver {
+    fn new(parts: Parts, progress: Vec<watch::Receiver<Progress>>, resolved: mpsc::Sender<Resolved>) -> Self {
+        let Parts { config, listeners, clock, journal, recovered, events, metrics, workers, tokens, table } = parts;
+        Self {
+            config,
+            loaded_at: wall_now(),
+            listeners,
+            clock,
+            journal,
+            chronicle: Chronicle::continued(events, &recovered),
+            recovered,
+            metrics,
+            workers,
+            tokens,
+            publisher: Publisher::new(table),
+            watchers: Watchers::new(progress),
+            resolver: Resolver::new(resolved),
+            pairs: BTreeMap::new(),
+            departed: BTreeMap::new(),
+            incarnations: 0,
+            backlog: VecDeque::new(),
+            checks: JoinSet::new(),
+            polls: JoinSet::new(),
+            reloads: JoinSet::new(),
+            asked: BTreeMap::new(),
+            tickets: 0,
+            journal_trouble: None,
+            link_trouble: None,
+        }
+    }
+}
+
+impl Driver {
+    async fn run(&mut self, inbox: &mut Inbox, mut resolved: mpsc::Receiver<Resolved>) {
+        loop {
+            let wake = self.pairs.values().filter_map(|pair| pair.wake).min();
+            let timer = self.clock.timer(wake.unwrap_or(self.clock.now() + Duration::from_secs(3600)));
+            let mut outcomes = Vec::new();
+            tokio::select! {
+                biased;
+                Some(ended) = self.checks.join_next() => if let Ok(ended) = ended { self.check_ended(ended) },
+                Some(news) = inbox.news.recv() => self.journal_says(news),
+                () = self.watchers.changed() => self.progress_changed(),
+                Some(command) = inbox.commands.recv() => match command {
+                    Command::Stop => return,
+                    Command::Reload => self.reload(orders::ReloadAsked::by_signal()),
+                },
+                Some(polled) = self.polls.join_next() => if let Ok((pair, machine, done)) = polled {
+                    self.polled(&pair, machine, done);
+                },
+                Ok(()) = inbox.link.changed() => {
+                    let trouble = inbox.link.borrow_and_update().clone();
+                    self.link_changed(trouble);
+                },
+                1.. = inbox.outcomes.recv_many(&mut outcomes, OUTCOMES_AT_ONCE) => self.evidence(outcomes),
+                Some(change) = resolved.recv() => self.resolved(change),
+                Some(reload) = self.reloads.join_next() => if let Ok((asked, plan)) = reload {
+                    self.reload_planned(asked, plan);
+                },
+                () = tokio::time::sleep_until(timer) => self.time_out(),
+                Some(request) = inbox.requests.recv() => self.request(request),
+            }
+        }
+    }
+
+    /// Brings the first configuration to life.
+    fn begin(&mut self) {
+        let message = format!("{} {} started", self.config.node.name, env!("CARGO_PKG_VERSION"));
+        self.chronicle.node(&self.journal, "started", false, message);
+        for remark in std::mem::take(&mut self.recovered.remarks) {
+            self.chronicle.node(&self.journal, "journal_damaged", true, format!("the journal: {remark}"));
+        }
+        self.configured();
+        for spec in self.config.pairs.values().cloned().collect::<Vec<_>>() {
+            let stored = self.recovered.stored(&spec.name);
+            self.start_pair(spec, stored);
+        }
+        self.publish_all();
+    }
+
+    async fn end(mut self, inbox: Inbox) {
+        self.chronicle.node(&self.journal, "stopping", false, format!("{} stops", self.config.node.name));
+        self.publisher.stop();
+        drop(inbox);
+        let sessions = || self.workers.stats.iter().flat_map(|worker| worker.flows()).map(|flow| flow.sessions.get());
+        let all_ended = async {
+            while sessions().sum::<u64>() > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(STOP_WITHIN, all_ended).await.is_err() {
+            tracing::warn!("{} sessions had not ended within {STOP_WITHIN:?}", sessions().sum::<u64>());
+        }
+    }
+}

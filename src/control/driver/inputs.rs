@@ -1,0 +1,148 @@
+//! What happens outside, turned into inputs of the machines.
+
+use super::{
+    Driver,
+    pair::{Addresses, Pair},
+    progress,
+};
+use crate::{
+    control::{journal::News, probe, resolve::Resolved},
+    decide::input::{Input, Stored},
+    model::{PairName, Time, ports::Outcome, spec::PairSpec},
+};
+
+impl Driver {
+    /// Makes a pair's machine and lets it begin.
+    pub(super) fn start_pair(&mut self, spec: PairSpec, stored: Stored) {
+        let (name, now) = (spec.name.clone(), self.clock.now());
+        self.incarnations += 1;
+        let metrics = self.metrics.pair(&spec);
+        let mut pair = Pair::new(spec, stored, self.incarnations, metrics, now);
+        if self.link_trouble.is_some() {
+            pair.machine.handle_input(now, Input::LocalTrouble(true));
+        }
+        self.pairs.insert(name.clone(), pair);
+        self.resolve_literals(&name);
+        self.timed(&name);
+    }
+
+    /// An IP address needs no resolver.
+    pub(super) fn resolve_literals(&mut self, name: &PairName) {
+        let Some(pair) = self.pairs.get_mut(name) else { return };
+        let known: Vec<_> = pair
+            .spec
+            .checked()
+            .filter_map(|upstream| {
+                Some((upstream.name.clone(), (upstream.address.ip()?, upstream.address.port).into()))
+            })
+            .collect();
+        for (upstream, address) in known {
+            let addresses: Addresses = [address].into();
+            if pair.resolved(&upstream, &addresses) {
+                self.backlog.push_back((name.clone(), Input::Resolved(upstream, addresses)));
+            }
+        }
+        self.settle();
+    }
+
+    /// What resolver and metrics follow is what is configured now.
+    pub(super) fn configured(&mut self) {
+        let hosts = self
+            .config
+            .pairs
+            .iter()
+            .flat_map(|(pair, spec)| spec.checked().map(move |upstream| (pair, &upstream.name, &upstream.address)));
+        self.resolver.follow(hosts);
+        let routes = self.config.routes.values().map(|route| (route.name.clone(), route.pair.clone()));
+        self.metrics.configured(self.config.pairs.keys().cloned(), routes);
+    }
+
+    pub(super) fn publish_all(&mut self) {
+        let specs = self.pairs.values().map(|pair| &pair.spec);
+        self.publisher.configure(&self.config.routes, &self.listeners, specs);
+    }
+
+    pub(super) fn check_ended(&mut self, ended: probe::Ended) {
+        let probe::Ended { pair: name, machine, check, upstream, result } = ended;
+        let Some(pair) = self.pairs.get(&name).filter(|pair| pair.incarnation == machine) else { return };
+        pair.metrics.check(&upstream, &result);
+        self.input(&name, Input::CheckDone { check, result });
+    }
+
+    pub(super) fn journal_says(&mut self, news: News) {
+        match news {
+            News::Stored(name, receipt) => self.written(&name, receipt, true),
+            News::NotStored(name, receipt) => self.written(&name, receipt, false),
+            News::Trouble(trouble) => {
+                self.chronicle.node(&self.journal, "journal_trouble", true, trouble.clone());
+                self.journal_trouble = Some(trouble);
+            }
+            News::Recovered => {
+                self.journal_trouble = None;
+                let message = "the journal can be written again".into();
+                self.chronicle.node(&self.journal, "journal_recovered", false, message);
+            }
+        }
+    }
+
+    pub(super) fn progress_changed(&mut self) {
+        for name in self.pairs.keys().cloned().collect::<Vec<_>>() {
+            let Some(order) = self.publisher.order(&name) else { continue };
+            let sum = self.watchers.sum(&name, order);
+            let Some(pair) = self.pairs.get_mut(&name) else { continue };
+            if pair.told == Some((order, sum)) {
+                continue;
+            }
+            pair.told = Some((order, sum));
+            let progress::Sum { left, exempt, confirmed } = sum;
+            self.input(&name, Input::Progress { order: order.id, left, exempt, confirmed });
+            self.show_place(&name);
+        }
+    }
+
+    pub(super) fn evidence(&mut self, outcomes: Vec<Outcome>) {
+        for Outcome { pair, upstream, epoch, evidence } in outcomes {
+            self.input(&pair, Input::Evidence { upstream, epoch, evidence });
+        }
+    }
+
+    pub(super) fn resolved(&mut self, change: Resolved) {
+        let Resolved { pair: name, upstream, address, addresses } = change;
+        let Some(pair) = self.pairs.get_mut(&name) else { return };
+        let current = pair.spec.checked().any(|spec| spec.name == upstream && spec.address == address);
+        if current && pair.resolved(&upstream, &addresses) {
+            tracing::info!(pair = %name, %upstream, %address, ?addresses, "resolved");
+            self.input(&name, Input::Resolved(upstream, addresses));
+        }
+    }
+
+    pub(super) fn polled(&mut self, name: &PairName, machine: u64, done: Option<bool>) {
+        let Some(pair) = self.pairs.get_mut(name).filter(|pair| pair.incarnation == machine) else { return };
+        pair.polling = false;
+        self.input(name, Input::SignalPolled { done });
+    }
+
+    pub(super) fn link_changed(&mut self, trouble: Option<String>) {
+        let (had, has) = (self.link_trouble.is_some(), trouble.is_some());
+        match &trouble {
+            Some(words) => self.chronicle.node(&self.journal, "local_trouble", true, words.clone()),
+            None if had => self.chronicle.node(&self.journal, "local_recovered", false, "the network is back".into()),
+            None => {}
+        }
+        self.link_trouble = trouble;
+        if had != has {
+            for name in self.pairs.keys().cloned().collect::<Vec<_>>() {
+                self.input(&name, Input::LocalTrouble(has));
+            }
+        }
+    }
+
+    pub(super) fn time_out(&mut self) {
+        let now = self.clock.now();
+        let due = |pair: &Pair| pair.wake.is_some_and(|wake: Time| wake <= now);
+        let due: Vec<_> = self.pairs.iter().filter(|(_, pair)| due(pair)).map(|(name, _)| name.clone()).collect();
+        for name in due {
+            self.timed(&name);
+        }
+    }
+}

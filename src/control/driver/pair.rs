@@ -1,0 +1,84 @@
+//! One pair as the driver has it: its machine, and what the machine does not need to know.
+
+use super::progress::{OrderGiven, Sum};
+use crate::{
+    control::journal::Receipt,
+    decide::{
+        effect::PairRecord,
+        input::{Start, Stored},
+        pair::PairMachine,
+    },
+    model::{Time, UpstreamName, spec::PairSpec},
+    observe::metrics::PairMetrics,
+};
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher, Hasher, RandomState},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+/// Addresses of one upstream.
+pub(super) type Addresses = Arc<[SocketAddr]>;
+
+/// A pair that is being driven.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) spec: PairSpec,
+    pub(super) machine: PairMachine,
+    /// Which machine of this name it is: reports about an earlier one are ignored.
+    pub(super) incarnation: u64,
+    pub(super) metrics: Arc<PairMetrics>,
+    /// When the machine wants to be called.
+    pub(super) wake: Option<Time>,
+    /// The progress it was told last.
+    pub(super) told: Option<(OrderGiven, Sum)>,
+    /// Its source of the signal is being asked.
+    pub(super) polling: bool,
+    /// What is on stable storage.
+    pub(super) stored: Stored,
+    /// Records on their way to the disk, and since when.
+    pub(super) writing: BTreeMap<Receipt, (Time, Box<PairRecord>)>,
+    addresses: BTreeMap<UpstreamName, Addresses>,
+}
+
+impl Pair {
+    pub(super) fn new(spec: PairSpec, stored: Stored, incarnation: u64, metrics: Arc<PairMetrics>, now: Time) -> Self {
+        let start =
+            Start { spec: spec.clone(), stored: stored.clone(), seed: RandomState::new().build_hasher().finish() };
+        Self {
+            spec,
+            machine: PairMachine::new(start, now),
+            incarnation,
+            metrics,
+            wake: None,
+            told: None,
+            polling: false,
+            stored,
+            writing: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+        }
+    }
+
+    /// The upstream's addresses, if it has any.
+    pub(super) fn addresses(&self, upstream: &UpstreamName) -> Option<&Addresses> {
+        self.addresses.get(upstream)
+    }
+
+    /// Keeps them; `false` if they were known.
+    pub(super) fn resolved(&mut self, upstream: &UpstreamName, addresses: &Addresses) -> bool {
+        self.addresses.insert(upstream.clone(), Arc::clone(addresses)).as_ref() != Some(addresses)
+    }
+
+    /// The specification changed: addresses of what has gone or moved are forgotten.
+    pub(super) fn respecify(&mut self, spec: PairSpec) {
+        let before = std::mem::replace(&mut self.spec, spec);
+        let (old, new) = (addresses_of(&before), addresses_of(&self.spec));
+        self.addresses.retain(|name, _| old.get(name) == new.get(name));
+        self.told = None;
+    }
+}
+
+fn addresses_of(spec: &PairSpec) -> BTreeMap<&UpstreamName, &crate::model::HostPort> {
+    spec.checked().map(|upstream| (&upstream.name, &upstream.address)).collect()
+}

@@ -1,0 +1,108 @@
+//! What the workers say together about the close order of one pair.
+
+use crate::model::{
+    PairName,
+    ports::{PairProgress, Progress},
+};
+use std::sync::Arc;
+use tokio::sync::{Notify, watch};
+
+/// The close order of a pair that was published last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OrderGiven {
+    pub(super) id: u64,
+    /// The first version of the table it was in.
+    pub(super) since: u64,
+}
+
+/// The sum over all workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sum {
+    pub(super) left: u64,
+    pub(super) exempt: u64,
+    pub(super) confirmed: bool,
+}
+
+/// The workers' levels, and a bell that rings when one of them changed.
+#[derive(Debug)]
+pub(super) struct Watchers {
+    workers: Vec<watch::Receiver<Progress>>,
+    bell: Arc<Notify>,
+}
+
+impl Watchers {
+    /// Must be called within a runtime: one small task a worker rings the bell.
+    pub(super) fn new(workers: Vec<watch::Receiver<Progress>>) -> Self {
+        let bell = Arc::new(Notify::new());
+        for worker in &workers {
+            let (mut worker, bell) = (worker.clone(), Arc::clone(&bell));
+            tokio::spawn(async move {
+                while worker.changed().await.is_ok() {
+                    bell.notify_one();
+                }
+            });
+        }
+        Self { workers, bell }
+    }
+
+    /// Returns when a level may have changed since the last call.
+    pub(super) async fn changed(&self) {
+        self.bell.notified().await;
+    }
+
+    /// The sum for `order` of `pair`.
+    pub(super) fn sum(&self, pair: &PairName, order: OrderGiven) -> Sum {
+        let levels = self.workers.iter().map(|worker| {
+            let progress = worker.borrow();
+            (progress.table, progress.pairs.get(pair).copied())
+        });
+        sum(levels, order)
+    }
+}
+
+/// A worker has left the old side when it says so for this very order, or when it obeys a table that has the order and
+/// says nothing of the pair: it never had a session of it.
+fn sum(levels: impl Iterator<Item = (u64, Option<PairProgress>)>, order: OrderGiven) -> Sum {
+    let mut sum = Sum { left: 0, exempt: 0, confirmed: true };
+    for (table, pair) in levels {
+        match pair {
+            Some(its) if its.order == order.id => {
+                sum.left += its.left;
+                sum.exempt += its.exempt;
+                sum.confirmed &= its.left == 0;
+            }
+            Some(_) => sum.confirmed = false,
+            None => sum.confirmed &= table >= order.since,
+        }
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORDER: OrderGiven = OrderGiven { id: 8, since: 3 };
+
+    fn says(order: u64, left: u64) -> Option<PairProgress> {
+        Some(PairProgress { order, left, exempt: 1 })
+    }
+
+    #[test]
+    fn only_when_every_worker_has_left_the_old_side_it_is_confirmed() {
+        let sum_of = |levels: &[(u64, Option<PairProgress>)]| sum(levels.iter().copied(), ORDER);
+        assert_eq!(sum_of(&[(3, says(8, 2)), (3, says(8, 1))]), Sum { left: 3, exempt: 2, confirmed: false });
+        assert_eq!(sum_of(&[(3, says(8, 0)), (4, says(8, 0))]), Sum { left: 0, exempt: 2, confirmed: true });
+    }
+
+    #[test]
+    fn a_worker_that_still_obeys_the_order_before_confirms_nothing() {
+        assert!(!sum([(3, says(8, 0)), (2, says(7, 0))].into_iter(), ORDER).confirmed);
+        assert!(!sum([(3, says(8, 0)), (2, None)].into_iter(), ORDER).confirmed);
+    }
+
+    #[test]
+    fn a_worker_that_never_had_the_pair_confirms_by_its_table() {
+        assert!(sum([(3, says(8, 0)), (3, None)].into_iter(), ORDER).confirmed);
+    }
+}

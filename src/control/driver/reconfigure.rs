@@ -1,0 +1,64 @@
+//! A new configuration takes the old one's place: what did not change keeps its sessions and state.
+
+use super::{Driver, orders::ReloadAsked, wall_now};
+use crate::{
+    control::{
+        orders::OrderError,
+        reload::{Plan, listened},
+    },
+    decide::input::Input,
+    model::view::ReloadAnswer,
+};
+
+impl Driver {
+    /// The new configuration has been read and its listeners are bound, or something speaks against it; then nothing
+    /// changes.
+    pub(super) fn reload_planned(&mut self, asked: ReloadAsked, plan: Result<Box<Plan>, OrderError>) {
+        let by = asked.by.clone();
+        match plan {
+            Ok(plan) => {
+                let changes = plan.changes.clone();
+                self.reconfigure(*plan);
+                let words = if changes.is_empty() { "nothing changed".into() } else { changes.join("; ") };
+                self.chronicle.node(&self.journal, "reload", false, format!("configuration reloaded by {by}: {words}"));
+                asked.answer(Ok(ReloadAnswer { changes }));
+            }
+            Err(error) => {
+                let message = format!("reload by {by} refused, nothing changed: {error}");
+                self.chronicle.node(&self.journal, "reload_refused", true, message);
+                asked.answer(Err(error));
+            }
+        }
+    }
+
+    fn reconfigure(&mut self, plan: Plan) {
+        let Plan { config, mut listeners, .. } = plan;
+        self.listeners.append(&mut listeners);
+        self.config = config;
+        let wanted = listened(&self.config);
+        self.listeners.retain(|address, _| wanted.contains(address));
+        self.loaded_at = wall_now();
+        self.configured();
+        let gone: Vec<_> = self.pairs.keys().filter(|name| !self.config.pairs.contains_key(*name)).cloned().collect();
+        for name in gone {
+            self.forget_pair(&name);
+        }
+        for spec in self.config.pairs.values().cloned().collect::<Vec<_>>() {
+            let name = spec.name.clone();
+            match self.pairs.get_mut(&name) {
+                Some(pair) if pair.spec == spec => {}
+                Some(pair) => {
+                    self.metrics.pair(&spec);
+                    pair.respecify(spec.clone());
+                    self.input(&name, Input::Reconfigured(Box::new(spec)));
+                    self.resolve_literals(&name);
+                }
+                None => {
+                    let stored = self.departed.remove(&name).unwrap_or_else(|| self.recovered.stored(&name));
+                    self.start_pair(spec, stored);
+                }
+            }
+        }
+        self.publish_all();
+    }
+}

@@ -1,0 +1,147 @@
+//! The route table: what the machines decide, completed with sockets and options, published as a whole.
+
+use super::progress::OrderGiven;
+use crate::{
+    config::RouteConfig,
+    decide::effect::{Admission, Closing, Routing},
+    model::{
+        PairName,
+        spec::PairSpec,
+        table::{Admit, CloseOrder, CloseRate, ListenerSet, PairRow, RouteRow, RouteTable},
+    },
+};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicU64},
+};
+use tokio::sync::watch;
+
+/// The listening sockets, by the address the configuration calls them.
+pub type Listeners = BTreeMap<SocketAddr, Arc<ListenerSet>>;
+
+/// The table as published last. Rows of what did not change stay the same `Arc`.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    table: RouteTable,
+    sender: watch::Sender<Arc<RouteTable>>,
+    /// Each pair's machine's last word, for when its options change.
+    routings: BTreeMap<PairName, Routing>,
+    orders: BTreeMap<PairName, (OrderGiven, Arc<AtomicU64>)>,
+}
+
+impl Publisher {
+    pub(super) fn new(sender: watch::Sender<Arc<RouteTable>>) -> Self {
+        Self { table: RouteTable::default(), sender, routings: BTreeMap::new(), orders: BTreeMap::new() }
+    }
+
+    /// The machine of `spec`'s pair has decided.
+    pub(super) fn route(&mut self, spec: &PairSpec, routing: Routing) {
+        self.set_row(spec, &routing);
+        self.routings.insert(spec.name.clone(), routing);
+        self.send();
+    }
+
+    /// The configuration changed: these are the routes and the pairs now. A pair whose machine has not decided yet has no
+    /// row, so its clients wait at the door.
+    pub(super) fn configure<'a>(
+        &mut self,
+        routes: &BTreeMap<crate::model::RouteName, RouteConfig>,
+        listeners: &Listeners,
+        pairs: impl Iterator<Item = &'a PairSpec>,
+    ) {
+        let before = std::mem::take(&mut self.table.pairs);
+        for spec in pairs {
+            match (self.routings.get(&spec.name).cloned(), before.get(&spec.name)) {
+                (Some(_), Some(row)) if same_options(row, spec) => {
+                    self.table.pairs.insert(spec.name.clone(), Arc::clone(row));
+                }
+                (Some(routing), _) => self.set_row(spec, &routing),
+                (None, _) => {}
+            }
+        }
+        let rows = &self.table.pairs;
+        self.routings.retain(|name, _| rows.contains_key(name));
+        self.orders.retain(|name, _| rows.contains_key(name));
+        let before = std::mem::take(&mut self.table.routes);
+        for route in routes.values() {
+            let row = row_of(route, listeners);
+            let kept = before.get(&route.name).filter(|known| same_route(known, &row));
+            self.table.routes.insert(route.name.clone(), kept.map_or_else(|| Arc::new(row), Arc::clone));
+        }
+        self.send();
+    }
+
+    /// Accept nobody, close everybody.
+    pub(super) fn stop(&mut self) {
+        self.table.stopping = true;
+        self.send();
+    }
+
+    /// The close order of `pair` under way.
+    pub(super) fn order(&self, pair: &PairName) -> Option<OrderGiven> {
+        self.orders.get(pair).map(|(given, _)| *given)
+    }
+
+    fn set_row(&mut self, spec: &PairSpec, routing: &Routing) {
+        let close = routing.close.as_ref().map(|closing| self.close_order(&spec.name, closing));
+        if close.is_none() {
+            self.orders.remove(&spec.name);
+        }
+        let admit = match routing.admit.clone() {
+            Admission::To { upstream, side, addresses, pace } => Admit::To { upstream, side, addresses, pace },
+            Admission::Hold => Admit::Hold,
+        };
+        let row = PairRow {
+            name: spec.name.clone(),
+            epoch: routing.epoch,
+            admit,
+            close,
+            hold: spec.hold,
+            exempt: Arc::clone(&spec.failback.exempt),
+            transport: spec.transport,
+        };
+        self.table.pairs.insert(spec.name.clone(), Arc::new(row));
+    }
+
+    fn close_order(&mut self, pair: &PairName, closing: &Closing) -> CloseOrder {
+        let known = self.orders.get(pair).filter(|(given, _)| given.id == closing.id);
+        let (given, taken) = known.cloned().unwrap_or_else(|| {
+            (OrderGiven { id: closing.id, since: self.table.version + 1 }, Arc::new(AtomicU64::new(0)))
+        });
+        self.orders.insert(pair.clone(), (given, Arc::clone(&taken)));
+        CloseOrder {
+            id: closing.id,
+            spare_upstream: closing.spare_upstream.clone(),
+            spare_exempt: closing.spare_exempt,
+            rate: closing.allowed.map_or(CloseRate::AtOnce, |allowed| CloseRate::Allowed { allowed, taken }),
+            reason: closing.reason,
+        }
+    }
+
+    fn send(&mut self) {
+        self.table.version += 1;
+        self.sender.send_replace(Arc::new(self.table.clone()));
+    }
+}
+
+fn row_of(route: &RouteConfig, listeners: &Listeners) -> RouteRow {
+    RouteRow {
+        name: route.name.clone(),
+        pair: route.pair.clone(),
+        listeners: route.listen.iter().filter_map(|address| listeners.get(address).cloned()).collect(),
+        max_sessions: route.max_sessions,
+        idle_timeout: route.idle_timeout,
+    }
+}
+
+fn same_route(known: &RouteRow, new: &RouteRow) -> bool {
+    let same_sockets = known.listeners.len() == new.listeners.len()
+        && known.listeners.iter().zip(&new.listeners).all(|(one, other)| Arc::ptr_eq(one, other));
+    same_sockets
+        && (&known.pair, known.max_sessions, known.idle_timeout) == (&new.pair, new.max_sessions, new.idle_timeout)
+}
+
+fn same_options(row: &PairRow, spec: &PairSpec) -> bool {
+    (row.hold, &row.exempt, row.transport) == (spec.hold, &spec.failback.exempt, spec.transport)
+}

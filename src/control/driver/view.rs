@@ -1,0 +1,132 @@
+//! What the API shows.
+
+use super::Driver;
+use crate::{
+    decide::status::UpstreamStatus,
+    model::{
+        PairName, Side, Time,
+        ports::DoorStats,
+        view::{HealthName, PairStateName, PairView, RouteView, SideCounts, StatusView, UpstreamRole, UpstreamView},
+    },
+};
+use std::{sync::Arc, time::Duration};
+
+/// A record that takes longer to store is worth a warning.
+const SLOW_JOURNAL: Duration = Duration::from_secs(1);
+
+impl Driver {
+    pub(super) fn status_view(&self) -> StatusView {
+        let pairs: Vec<PairView> = self.pairs.keys().filter_map(|name| self.pair_view(name)).collect();
+        StatusView {
+            node: self.config.node.name.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime_seconds: (self.clock.now().since_start().as_secs_f64() * 1e3).round() / 1e3,
+            config_loaded_at: self.loaded_at.clone(),
+            warnings: self.warnings(&pairs),
+            routes: self.route_views(),
+            pairs,
+        }
+    }
+
+    pub(super) fn pair_view(&self, name: &PairName) -> Option<PairView> {
+        let pair = self.pairs.get(name)?;
+        let status = pair.machine.status(self.clock.now());
+        let wall = |time: Time| self.clock.wall(time);
+        Some(PairView {
+            pair: name.clone(),
+            active_side: status.active_side,
+            active_upstream: status.active_upstream,
+            state: status.state,
+            epoch: status.epoch,
+            since: wall(status.since),
+            reason: status.reason,
+            blockers: status.blockers,
+            frozen: status.frozen,
+            pinned: status.pinned,
+            latched: status.latched,
+            resynced_since: status.resynced_since.map(wall),
+            upstreams: status.upstreams.into_iter().map(|upstream| self.upstream_view(upstream)).collect(),
+            sessions: self.sessions_of(name),
+            held: self.doors().filter(|door| door.pair == *name).map(|door| door.held.get()).sum(),
+            migration: status.migration,
+        })
+    }
+
+    fn upstream_view(&self, status: UpstreamStatus) -> UpstreamView {
+        UpstreamView {
+            name: status.name,
+            role: status.role,
+            address: status.address.to_string(),
+            resolved: status.resolved.iter().map(ToString::to_string).collect(),
+            health: status.health,
+            since: self.clock.wall(status.since),
+            last_failure: status.last_failure,
+            last_check_seconds: status.last_check.map(|took| took.as_secs_f64()),
+            admissible: status.admissible,
+            note: status.note,
+        }
+    }
+
+    fn sessions_of(&self, pair: &PairName) -> SideCounts {
+        let mut counts = SideCounts::default();
+        let flows = self.workers.stats.iter().flat_map(|worker| worker.flows());
+        for flow in flows.filter(|flow| flow.pair == *pair) {
+            match flow.side {
+                Side::Primary => counts.primary += flow.sessions.get(),
+                Side::Backup => counts.backup += flow.sessions.get(),
+            }
+        }
+        counts
+    }
+
+    fn doors(&self) -> impl Iterator<Item = Arc<DoorStats>> {
+        self.workers.stats.iter().flat_map(|worker| worker.doors())
+    }
+
+    fn route_views(&self) -> Vec<RouteView> {
+        let view = |route: &crate::config::RouteConfig| {
+            let flows = self.workers.stats.iter().flat_map(|worker| worker.flows());
+            let listening = route.listen.iter().filter_map(|address| self.listeners.get(address));
+            RouteView {
+                route: route.name.clone(),
+                pair: route.pair.clone(),
+                listen: listening.map(|set| set.address.to_string()).collect(),
+                sessions: flows.filter(|flow| flow.route == route.name).map(|flow| flow.sessions.get()).sum(),
+                max_sessions: route.max_sessions,
+            }
+        };
+        self.config.routes.values().map(view).collect()
+    }
+
+    fn warnings(&self, pairs: &[PairView]) -> Vec<String> {
+        let mut warnings: Vec<String> = self.journal_trouble.iter().chain(&self.link_trouble).cloned().collect();
+        let now = self.clock.now();
+        let waiting =
+            self.pairs.values().flat_map(|pair| pair.writing.values()).map(|(since, _)| now.since(*since)).max();
+        if let Some(waiting) = waiting.filter(|waiting| *waiting > SLOW_JOURNAL) {
+            warnings.push(format!(
+                "the disk has not stored a record for {} s; no pair can change sides",
+                waiting.as_secs()
+            ));
+        }
+        pairs.iter().for_each(|pair| pair_warnings(pair, &mut warnings));
+        warnings
+    }
+}
+
+fn pair_warnings(view: &PairView, warnings: &mut Vec<String>) {
+    let pair = &view.pair;
+    if view.state == PairStateName::NoServer {
+        warnings.push(format!("{pair}: nobody is served: {}", view.reason.words()));
+    } else if view.active_side == Side::Backup && view.upstreams.iter().any(|its| its.role == UpstreamRole::Primary) {
+        warnings.push(format!("{pair}: on its backup {} since {}", view.active_upstream, view.since));
+    }
+    for upstream in
+        view.upstreams.iter().filter(|its| its.health == HealthName::Down && its.name != view.active_upstream)
+    {
+        warnings.push(format!("{pair}: {} is down", upstream.name));
+    }
+    let marks =
+        [(view.latched, "latched by its flap budget"), (view.frozen, "frozen"), (view.pinned, "pinned by a switch")];
+    warnings.extend(marks.iter().filter(|(set, _)| *set).map(|(_, mark)| format!("{pair}: {mark}")));
+}

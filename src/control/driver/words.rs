@@ -1,0 +1,171 @@
+//! Notes and verdicts in words: for events, answers and the log.
+
+use crate::{
+    decide::{
+        effect::{Note, SignalRefusal, Verdict},
+        input::{CheckResult, MigrationOrder, Order},
+    },
+    model::{
+        PairName, Side, TransitionReason, UpstreamName,
+        spec::PairSpec,
+        view::{HealthName, PairStateName},
+    },
+};
+
+/// An event before it has a number and a time.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Story {
+    /// The stable word for scripts.
+    pub(super) kind: &'static str,
+    /// The reason's label, if it has one.
+    pub(super) reason: Option<String>,
+    /// The whole of it in a sentence.
+    pub(super) message: String,
+    /// Worth a warning in the log.
+    pub(super) grave: bool,
+}
+
+/// A note of `spec`'s pair as an event. `by` is who gave the order or sent the signal, if somebody did.
+pub(super) fn story(spec: &PairSpec, note: &Note, by: Option<&str>) -> Story {
+    let pair = &spec.name;
+    let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
+    let (kind, reason, message, grave) = match note {
+        Note::Transition { from, to, from_upstream, to_upstream, epoch, reason } => {
+            let moved = from_upstream != to_upstream;
+            let kind = transition_kind(spec, moved.then_some(to_upstream), *to, *reason);
+            let whereto = match to {
+                PairStateName::NoServer => format!("no server is usable, it is {to_upstream}'s turn"),
+                _ if moved => format!("clients go from {from_upstream} to {to_upstream}"),
+                _ => format!("clients stay on {to_upstream}"),
+            };
+            let states = format!("{} → {}", from.as_str(), to.as_str());
+            let message = format!("{pair}: {states}, {whereto} (epoch {epoch}): {}", reason.words());
+            (kind, Some(reason.as_str().into()), message, matches!(kind, "failover" | "no_server"))
+        }
+        Note::Health { upstream, to, failure } => {
+            let why = failure.as_ref().map(|failure| format!(": {}", check_words(failure))).unwrap_or_default();
+            let word = health_word(*to);
+            ("health", Some(word.into()), format!("{pair}: {upstream} is {word}{why}"), *to == HealthName::Down)
+        }
+        Note::Signal { of, verdict } => {
+            let message = format!("{pair}: resync signal for the {of}{by}: {}", verdict_words(verdict));
+            ("resync_signal", Some(verdict_label(verdict).into()), message, false)
+        }
+        Note::Order { order, verdict } => {
+            let message = format!("{pair}: order{by}: {order}: {}", verdict_words(verdict));
+            ("order", Some(verdict_label(verdict).into()), message, false)
+        }
+        Note::Latched { failovers } => {
+            let message =
+                format!("{pair}: {failovers} failovers in {:?}; latched until `switch --auto`", spec.flap.window);
+            ("latched", None, message, true)
+        }
+        Note::Migration(words) => ("migration", None, format!("{pair}: {words}"), false),
+        Note::Gap(span) => {
+            let message = format!("{pair}: nobody watched for {:.3} s", span.as_secs_f64());
+            ("gap", None, message, true)
+        }
+        Note::NotStored => {
+            let message =
+                format!("{pair}: the new state could not be stored, so nothing was changed; it is tried again");
+            ("not_stored", None, message, true)
+        }
+    };
+    Story { kind, reason, message, grave }
+}
+
+/// The kind of a transition; `to_upstream` if clients go to another server.
+fn transition_kind(
+    spec: &PairSpec,
+    to_upstream: Option<&UpstreamName>,
+    to: PairStateName,
+    reason: TransitionReason,
+) -> &'static str {
+    use TransitionReason::*;
+    match (to_upstream.and_then(|upstream| spec.side_of(upstream)), reason) {
+        (Some(_), OperatorSwitch) => "switch",
+        (Some(Side::Backup), UpstreamRefused | UpstreamSilent | UpstreamWrong | BackupAdmitted) => "failover",
+        (Some(Side::Primary), PrimaryResynced | PrimaryPolled) => "failback",
+        _ if to == PairStateName::NoServer => "no_server",
+        _ => "transition",
+    }
+}
+
+/// The end of a check in words.
+pub(super) fn check_words(result: &CheckResult) -> String {
+    match result {
+        CheckResult::Passed { took } => format!("it passed in {:.1} ms", took.as_secs_f64() * 1e3),
+        CheckResult::Refused => "it refused the connection".into(),
+        CheckResult::TimedOut => "it did not answer in time".into(),
+        CheckResult::Wrong(what) => format!("wrong answer: {what}"),
+        CheckResult::Local(what) => format!("this node's own trouble: {what}"),
+        CheckResult::Unresolved(what) => what.clone(),
+    }
+}
+
+/// A verdict as the end of a sentence.
+pub(super) fn verdict_words(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::SignalAccepted => "accepted: it holds everything again".into(),
+        Verdict::SignalRepeated => "it was accepted before; nothing changed".into(),
+        Verdict::SignalIgnored(refusal) => format!("ignored: {}", refusal_words(refusal)),
+        Verdict::Done(words) | Verdict::Unchanged(words) => words.clone(),
+        Verdict::Refused(words) => format!("refused: {words}"),
+    }
+}
+
+/// Why a signal changed nothing (`N5`).
+pub(super) fn refusal_words(refusal: &SignalRefusal) -> String {
+    match refusal {
+        SignalRefusal::NotFailedOver => "the pair is on its primary; there is nothing to return from".into(),
+        SignalRefusal::PrimaryDown => "the server does not pass its checks".into(),
+        SignalRefusal::WrongEpoch { given, have } => format!("it is for epoch {given}, the pair is at epoch {have}"),
+        SignalRefusal::NoSuchSide(side) => format!("the pair has no {side} this could be of"),
+        SignalRefusal::Busy => "too many signals are being validated; send it again".into(),
+        SignalRefusal::Overtaken => "the pair changed while the signal was being validated".into(),
+        SignalRefusal::NotStored => "the state could not be stored; send it again".into(),
+    }
+}
+
+fn verdict_label(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::SignalAccepted => "accepted",
+        Verdict::SignalRepeated => "repeated",
+        Verdict::SignalIgnored(SignalRefusal::NotFailedOver) => "not_failed_over",
+        Verdict::SignalIgnored(SignalRefusal::PrimaryDown) => "primary_down",
+        Verdict::SignalIgnored(SignalRefusal::WrongEpoch { .. }) => "wrong_epoch",
+        Verdict::SignalIgnored(SignalRefusal::NoSuchSide(_)) => "no_such_side",
+        Verdict::SignalIgnored(SignalRefusal::Busy) => "busy",
+        Verdict::SignalIgnored(SignalRefusal::Overtaken) => "overtaken",
+        Verdict::SignalIgnored(SignalRefusal::NotStored) => "not_stored",
+        Verdict::Done(_) => "done",
+        Verdict::Unchanged(_) => "unchanged",
+        Verdict::Refused(_) => "refused",
+    }
+}
+
+fn health_word(health: HealthName) -> &'static str {
+    match health {
+        HealthName::Unknown => "unknown",
+        HealthName::Up => "up",
+        HealthName::Down => "down",
+    }
+}
+
+/// An order as the operator gave it, for the audit trail.
+pub(super) fn order_words(pair: &PairName, order: &Order) -> String {
+    match order {
+        Order::Switch { to, now, force } => {
+            let flags = [(*now, " --now"), (*force, " --force")];
+            let flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect();
+            format!("switch {pair} --to {to}{flags}")
+        }
+        Order::SwitchAuto => format!("switch {pair} --auto"),
+        Order::Freeze(true) => format!("freeze {pair}"),
+        Order::Freeze(false) => format!("unfreeze {pair}"),
+        Order::Migration(MigrationOrder::Pause) => format!("migration {pair} pause"),
+        Order::Migration(MigrationOrder::Resume) => format!("migration {pair} resume"),
+        Order::Migration(MigrationOrder::Abort) => format!("migration {pair} abort"),
+        Order::Migration(MigrationOrder::Force) => format!("migration {pair} force"),
+    }
+}
