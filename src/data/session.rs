@@ -1,0 +1,198 @@
+//! A session's life: accepted → admitted (held, dialled) → relayed → ended.
+
+use super::{admit, pair::Pair, relay::Relay, route::Route, shared::Place, worker::Worker};
+use crate::{
+    model::{EndReason, Epoch, RefuseReason, UpstreamName, ports::Evidence, ports::FlowStats, view::SessionView},
+    net::options,
+};
+use std::{
+    cell::{Cell, OnceCell},
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+    task::{Poll, Waker},
+    time::{Duration, Instant},
+};
+use tokio::net::TcpStream;
+
+/// One client and, once it is admitted, its upstream. Owned by its task; the worker's lists hold it too, to find it.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// Rises with every session of this worker, so the order of ids is the order of age.
+    pub(super) id: u64,
+    pub(super) route: Rc<Route>,
+    pub(super) client: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) accepted: Instant,
+    link: OnceCell<Link>,
+    to_upstream: Cell<u64>,
+    to_client: Cell<u64>,
+    /// The worker's clock at the last byte either way.
+    touched: Cell<u32>,
+    /// Keepalive and the like are set; done by the sweep, so that short sessions don't pay for it.
+    pub(super) lively: Cell<bool>,
+    ordered: Cell<Option<EndReason>>,
+    waker: OnceCell<Waker>,
+    _place: Place,
+}
+
+/// The upstream's half of a session.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) upstream: TcpStream,
+    pub(super) flow: Arc<FlowStats>,
+    pub(super) epoch: Epoch,
+}
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    ToUpstream,
+    ToClient,
+}
+
+impl Session {
+    pub(super) fn new(id: u64, route: Rc<Route>, client: TcpStream, peer: SocketAddr, place: Place, now: u32) -> Self {
+        Self {
+            id,
+            route,
+            client,
+            peer,
+            accepted: Instant::now(),
+            link: OnceCell::new(),
+            to_upstream: Cell::new(0),
+            to_client: Cell::new(0),
+            touched: Cell::new(now),
+            lively: Cell::new(false),
+            ordered: Cell::new(None),
+            waker: OnceCell::new(),
+            _place: place,
+        }
+    }
+
+    pub(super) fn pair(&self) -> &Rc<Pair> {
+        &self.route.pair
+    }
+
+    /// The upstream's half; `None` while the client is held or its dial is in flight.
+    pub(super) fn link(&self) -> Option<&Link> {
+        self.link.get()
+    }
+
+    pub(super) fn upstream_name(&self) -> Option<&UpstreamName> {
+        self.link().map(|link| &link.flow.upstream)
+    }
+
+    /// The client reached its upstream. Counts as a byte for the idle timeout.
+    pub(super) fn establish(&self, link: Link, now: u32) {
+        link.flow.sessions.add(1);
+        link.flow.sessions_total.add(1);
+        self.touched.set(now);
+        let first = self.link.set(link).is_ok();
+        debug_assert!(first, "a session is established once");
+    }
+
+    /// Bytes were written.
+    pub(super) fn count(&self, way: Way, bytes: usize, now: u32) {
+        let bytes = bytes as u64;
+        self.touched.set(now);
+        let Some(link) = self.link() else { return };
+        let (own, flow) = match way {
+            Way::ToUpstream => (&self.to_upstream, &link.flow.bytes_to_upstream),
+            Way::ToClient => (&self.to_client, &link.flow.bytes_to_client),
+        };
+        own.set(own.get() + bytes);
+        flow.add(bytes);
+    }
+
+    /// How long no byte has passed, by the worker's clock: never more than it was.
+    pub(super) fn idle_at_least(&self, now: u32) -> Duration {
+        Duration::from_secs(u64::from(now.saturating_sub(self.touched.get()).saturating_sub(1)))
+    }
+
+    /// Orders the session to end; its task does so the next time it runs, which is soon.
+    pub(super) fn order_end(&self, reason: EndReason) {
+        if self.ordered.get().is_none() {
+            self.ordered.set(Some(reason));
+            if let Some(waker) = self.waker.get() {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    pub(super) fn ordered_end(&self) -> Option<EndReason> {
+        self.ordered.get()
+    }
+
+    pub(super) fn exempt_from(&self, nets: &[ipnet::IpNet]) -> bool {
+        let client: IpAddr = self.peer.ip().to_canonical();
+        nets.iter().any(|net| net.contains(&client))
+    }
+
+    pub(super) fn view(&self, worker: usize, now: u32) -> SessionView {
+        SessionView {
+            id: format!("{worker}-{}", self.id),
+            route: self.route.name.clone(),
+            pair: self.pair().name.clone(),
+            client: self.peer.to_string(),
+            upstream: self.upstream_name().cloned(),
+            epoch: self.link().map_or_else(|| self.pair().turn().row.epoch, |link| link.epoch),
+            age: self.accepted.elapsed(),
+            idle: Duration::from_secs(u64::from(now.saturating_sub(self.touched.get()))),
+            bytes_to_upstream: self.to_upstream.get(),
+            bytes_to_client: self.to_client.get(),
+        }
+    }
+}
+
+/// The session's task.
+pub(super) async fn run(worker: Rc<Worker>, session: Rc<Session>) {
+    std::future::poll_fn(|cx| {
+        let _once = session.waker.set(cx.waker().clone());
+        Poll::Ready(())
+    })
+    .await;
+    // Boxed, so that an idle session does not carry the room its dial needed.
+    match Box::pin(admit::admit(&worker, &session)).await {
+        Ok(link) => {
+            session.establish(link, worker.now());
+            let relayed = Relay::new(&worker, &session).await;
+            if let Some(link) = session.link() {
+                part(&session, link, relayed.reason, relayed.client_is_owed);
+                if relayed.reason == EndReason::UpstreamReset {
+                    worker.report(session.pair(), link, Evidence::Reset);
+                }
+                link.flow.sessions.sub(1);
+                link.flow.ends[relayed.reason as usize].add(1);
+            }
+        }
+        Err(reason) => refuse(&session.route, &session.client, reason),
+    }
+    worker.forget(&session);
+}
+
+/// Turns a client away: promptly and with RST, so that one with a second address of its own goes there (`N1`).
+pub(super) fn refuse(route: &Route, client: impl std::os::fd::AsFd, reason: RefuseReason) {
+    options::reset_on_close(client);
+    route.door.refused[reason as usize].add(1);
+}
+
+/// Decides between FIN and RST before the sockets are closed.
+///
+/// A reset is passed on as a reset, an orderly end as an end. What is cut short must not look complete: a client that is
+/// owed bytes gets RST. The upstream of a side being left gets RST, so that nothing of ours can reach it later than the
+/// confirmation that it was left: not even bytes that wait in this machine's own send queue.
+fn part(session: &Session, link: &Link, reason: EndReason, client_is_owed: bool) {
+    let (client, upstream) = match reason {
+        EndReason::ClientClosed | EndReason::UpstreamClosed => (false, false),
+        EndReason::ClientReset | EndReason::UpstreamReset | EndReason::Failover => (true, true),
+        EndReason::Failback | EndReason::Switch => (client_is_owed, true),
+        EndReason::Idle | EndReason::Removed | EndReason::Shutdown => (client_is_owed, false),
+    };
+    if client {
+        options::reset_on_close(&session.client);
+    }
+    if upstream {
+        options::reset_on_close(&link.upstream);
+    }
+}

@@ -1,0 +1,279 @@
+//! One worker: a thread with its own event loop. It obeys the table, takes in clients, answers questions, and says how far
+//! it is with closing orders; the sessions' tasks run beside it.
+
+use super::{
+    complain::Complaints,
+    pair::Pair,
+    pipe::PipePool,
+    route::Route,
+    session::{Link, Session, run},
+    shared::{Handed, Place, Shared},
+    spin::Spin,
+};
+use crate::model::{
+    EndReason, Epoch, PairName, RouteName, UpstreamName,
+    ports::{Evidence, Outcome, Progress, SessionQuery, WorkerPorts, WorkerStats},
+    table::RouteTable,
+    view::SessionView,
+};
+use std::{
+    cell::{Cell, RefCell},
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    net::{SocketAddr, TcpStream},
+    rc::Rc,
+    sync::Arc,
+};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    task::spawn_local,
+};
+
+/// What a small message passes through, and the most that is read at once.
+const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// What the tasks of one worker share. Nothing in it is ever borrowed across an await.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) index: usize,
+    pub(super) shared: Arc<Shared>,
+    pub(super) stats: Arc<WorkerStats>,
+    pub(super) scratch: RefCell<Box<[u8]>>,
+    pub(super) pipes: PipePool,
+    pub(super) complaints: Complaints,
+    pub(super) spin: Option<Spin>,
+    /// There may be progress to publish.
+    pub(super) news: Notify,
+    pub(super) routes: RefCell<BTreeMap<RouteName, Rc<Route>>>,
+    pairs: RefCell<BTreeMap<PairName, Rc<Pair>>>,
+    outcomes: mpsc::Sender<Outcome>,
+    clock: Cell<u32>,
+    next_id: Cell<u64>,
+    /// Session tasks there are.
+    alive: Cell<usize>,
+    table: Cell<u64>,
+    stopping: Cell<bool>,
+}
+
+/// The worker's ends of the channels.
+#[derive(Debug)]
+pub(super) struct Ends {
+    table: watch::Receiver<Arc<RouteTable>>,
+    progress: watch::Sender<Progress>,
+    queries: mpsc::Receiver<SessionQuery>,
+    inbox: mpsc::Receiver<Handed>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        index: usize,
+        shared: Arc<Shared>,
+        inbox: mpsc::Receiver<Handed>,
+        ports: WorkerPorts,
+        spin: Option<Spin>,
+    ) -> (Rc<Self>, Ends) {
+        let WorkerPorts { table, outcomes, progress, queries, stats } = ports;
+        let worker = Self {
+            index,
+            shared,
+            stats,
+            scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
+            pipes: PipePool::default(),
+            complaints: Complaints::default(),
+            spin,
+            news: Notify::new(),
+            routes: RefCell::default(),
+            pairs: RefCell::default(),
+            outcomes,
+            clock: Cell::new(0),
+            next_id: Cell::new(0),
+            alive: Cell::new(0),
+            table: Cell::new(0),
+            stopping: Cell::new(false),
+        };
+        (Rc::new(worker), Ends { table, progress, queries, inbox })
+    }
+
+    /// Works until the table says stop and the last session is gone. When control is gone, so that nobody can say
+    /// anything any more, the last table goes on being served.
+    pub(super) async fn work(self: Rc<Self>, mut ends: Ends) {
+        let (mut control, mut questions) = (true, true);
+        let table = Arc::clone(&ends.table.borrow_and_update());
+        self.obey(&table);
+        drop(table);
+        loop {
+            self.publish(&ends.progress);
+            if self.stopping.get() && self.alive.get() == 0 {
+                return;
+            }
+            tokio::select! {
+                biased;
+                changed = ends.table.changed(), if control => {
+                    control = changed.is_ok();
+                    let table = Arc::clone(&ends.table.borrow_and_update());
+                    self.obey(&table);
+                }
+                () = self.news.notified() => {}
+                Some(handed) = ends.inbox.recv() => self.take_over(handed),
+                asked = ends.queries.recv(), if questions => match asked {
+                    Some(query) => self.answer(query),
+                    None => questions = false,
+                },
+            }
+        }
+    }
+
+    /// Makes everything as the table says. What did not change is not disturbed.
+    fn obey(self: &Rc<Self>, table: &RouteTable) {
+        for row in table.pairs.values() {
+            self.pair(&row.name).replace_row(row);
+        }
+        self.routes.borrow_mut().retain(|name, route| {
+            let stays = table.routes.get(name).is_some_and(|row| row.pair == route.pair.name);
+            if !stays {
+                route.close(EndReason::Removed);
+            }
+            stays
+        });
+        self.pairs.borrow_mut().retain(|name, pair| table.pairs.contains_key(name) || Rc::strong_count(pair) > 1);
+        self.stopping.set(table.stopping);
+        for (name, row) in &table.routes {
+            if table.stopping {
+                break;
+            }
+            let known = self.routes.borrow().get(name).cloned();
+            let route = known.unwrap_or_else(|| {
+                let route = Rc::new(Route::new(name, self.pair(&row.pair), &self.shared, &self.stats));
+                self.routes.borrow_mut().insert(name.clone(), Rc::clone(&route));
+                route
+            });
+            route.obey(self, row);
+        }
+        if table.stopping {
+            self.routes.borrow().values().for_each(|route| route.close(EndReason::Shutdown));
+        }
+        for row in table.pairs.values() {
+            let pair = self.pair(&row.name);
+            pair.orders.borrow_mut().obey(row, self.sessions_of(&pair));
+        }
+        self.table.set(table.version);
+    }
+
+    fn pair(&self, name: &PairName) -> Rc<Pair> {
+        let mut pairs = self.pairs.borrow_mut();
+        let pair = pairs.entry(name.clone()).or_insert_with(|| Rc::new(Pair::new(name, self.shared.pair(name))));
+        Rc::clone(pair)
+    }
+
+    fn sessions_of(&self, pair: &Rc<Pair>) -> impl Iterator<Item = Rc<Session>> {
+        let routes: Vec<_> =
+            self.routes.borrow().values().filter(|route| Rc::ptr_eq(&route.pair, pair)).cloned().collect();
+        routes.into_iter().flat_map(|route| route.sessions.borrow().values().cloned().collect::<Vec<_>>())
+    }
+
+    /// A client that another worker accepted.
+    fn take_over(self: &Rc<Self>, handed: Handed) {
+        let route = self.routes.borrow().get(&handed.route).cloned();
+        match route {
+            Some(route) if !self.stopping.get() => self.begin(&route, handed.client, handed.peer, handed.place),
+            // The route went while the client was on its way.
+            _ => crate::net::options::reset_on_close(&handed.client),
+        }
+    }
+
+    /// Starts a client's session.
+    pub(super) fn begin(self: &Rc<Self>, route: &Rc<Route>, client: TcpStream, peer: SocketAddr, place: Place) {
+        let client = match tokio::net::TcpStream::from_std(client) {
+            Ok(client) => client,
+            Err(error) => {
+                self.complaints.say(|| tracing::warn!(%error, "a client could not be registered with the event loop"));
+                return;
+            }
+        };
+        let id = self.next_id.replace(self.next_id.get() + 1);
+        let session = Rc::new(Session::new(id, Rc::clone(route), client, peer, place, self.now()));
+        route.sessions.borrow_mut().insert(id, Rc::clone(&session));
+        self.alive.set(self.alive.get() + 1);
+        spawn_local(run(Rc::clone(self), session));
+    }
+
+    /// A session's task is about to end.
+    pub(super) fn forget(&self, session: &Session) {
+        session.route.sessions.borrow_mut().remove(&session.id);
+        self.alive.set(self.alive.get() - 1);
+        if session.pair().orders.borrow_mut().forget(session.id) || self.stopping.get() {
+            self.news.notify_one();
+        }
+    }
+
+    /// What a session showed about its upstream.
+    pub(super) fn report(&self, pair: &Pair, link: &Link, evidence: Evidence) {
+        self.report_dial(pair, &link.flow.upstream, link.epoch, evidence);
+    }
+
+    /// What a dial showed about its upstream.
+    pub(super) fn report_dial(&self, pair: &Pair, upstream: &UpstreamName, epoch: Epoch, evidence: Evidence) {
+        let outcome = Outcome { pair: pair.name.clone(), upstream: upstream.clone(), epoch, evidence };
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.outcomes.try_send(outcome) {
+            self.stats.outcomes_dropped.add(1);
+        }
+    }
+
+    fn publish(&self, progress: &watch::Sender<Progress>) {
+        let pairs = self.pairs.borrow();
+        let news = Progress {
+            table: self.table.get(),
+            pairs: pairs.iter().filter_map(|(name, pair)| Some((name.clone(), pair.progress()?))).collect(),
+        };
+        progress.send_if_modified(|known| {
+            let changed = *known != news;
+            *known = news;
+            changed
+        });
+    }
+
+    fn answer(&self, query: SessionQuery) {
+        // Nobody waits for the answer any more: no harm done.
+        let _ = query.reply.send(self.oldest(query.route.as_ref(), query.limit));
+    }
+
+    /// The oldest sessions of one route or of all, looking at no more of them than are wanted.
+    fn oldest(&self, route: Option<&RouteName>, limit: usize) -> Vec<SessionView> {
+        let routes = self.routes.borrow();
+        let wanted: Vec<_> = routes.values().filter(|known| route.is_none_or(|name| *name == known.name)).collect();
+        let lists: Vec<_> = wanted.iter().map(|route| route.sessions.borrow()).collect();
+        let mut next: Vec<_> = lists.iter().map(|list| list.values()).collect();
+        let mut heads: BinaryHeap<_> = lists
+            .iter()
+            .enumerate()
+            .filter_map(|(list, sessions)| sessions.keys().next().map(|id| Reverse((*id, list))))
+            .collect();
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let Some(Reverse((_, list))) = heads.pop() else { break };
+            if let Some(session) = next[list].next() {
+                found.push(session.view(self.index, self.now()));
+            }
+            if let Some(session) = next[list].clone().next() {
+                heads.push(Reverse((session.id, list)));
+            }
+        }
+        found
+    }
+
+    /// Some session had something to do.
+    pub(super) fn worked(&self) {
+        if let Some(spin) = &self.spin {
+            spin.worked();
+        }
+    }
+
+    /// The worker's clock: whole seconds, moved on by the sweep.
+    pub(super) fn now(&self) -> u32 {
+        self.clock.get()
+    }
+
+    pub(super) fn tick(&self) {
+        self.clock.set(self.clock.get().wrapping_add(1));
+    }
+}
