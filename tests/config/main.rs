@@ -2,6 +2,8 @@
 //! published schema says the same as the program.
 
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod loads;
