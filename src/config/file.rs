@@ -249,7 +249,7 @@ section! {
     /// A URL the proxy asks whether the primary is resynchronised.
     ResyncHttp {
         must {
-            /// An `http://` URL. It says "done" with status 200 and `expect` in the first 64 KiB of its body.
+            /// An `http://` URL. Status 200 with `expect` in its body, of 64 KiB at most, says "done".
             url: HttpUrl,
         }
         may {

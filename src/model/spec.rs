@@ -152,7 +152,7 @@ impl FailbackSpec {
 /// Counts only once it was seen *not done* in this failover.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignalSource {
-    /// GET `url`; done when the status is 200 and `expect` occurs in the body's first 64 KiB.
+    /// GET `url`; done when the status is 200 and `expect` occurs in the body, which has 64 KiB at most.
     Http {
         /// Host and port of the URL.
         authority: HostPort,
