@@ -163,7 +163,7 @@ impl Hand {
         }
         let lost = if self.count.lost == 0 { GOOD } else { BAD };
         line.push_str(&format!(
-            "{} waiting   stored {}   lost {lost}{}{lost:#}   {DIM}k r s q{DIM:#}",
+            "waiting {}   stored {}   lost {lost}{}{lost:#}   {DIM}k r s q{DIM:#}",
             play.fleet.waiting(),
             number(self.count.stored),
             number(self.count.lost)

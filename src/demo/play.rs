@@ -166,9 +166,9 @@ impl Play {
     pub(super) fn server_word(&self, name: &str) -> String {
         let sessions = self.fleet.on(name);
         if self.stage.runs(name) {
-            format!("{GOOD}●{GOOD:#} {name} {sessions:>3} sessions")
+            format!("{GOOD}●{GOOD:#} {name} {sessions:>3} probes")
         } else {
-            format!("{BAD}✗{BAD:#} {name}    killed   ")
+            format!("{BAD}✗{BAD:#} {name}     killed")
         }
     }
 }

@@ -17,6 +17,8 @@ pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(super) const CAREFUL: Style = AnsiColor::Yellow.on_default().bold();
 /// What may be skipped.
 pub(super) const DIM: Style = Style::new().dimmed();
+/// Columns up to the time at the right of a heading.
+const WIDTH: usize = 78;
 /// Cells of a progress bar.
 const BAR: usize = 30;
 
@@ -37,8 +39,9 @@ impl Screen {
     /// A chapter's heading.
     pub(super) fn chapter(&mut self, number: u32, style: Style, title: &str, detail: &str) {
         let at = format!("{:.1} s", self.started.elapsed().as_secs_f64());
+        let room = WIDTH.saturating_sub(title.chars().count() + 6);
         self.line(&"");
-        self.line(&format!("{style} {number}  {title} {style:#} {detail:<50} {DIM}{at:>8}{DIM:#}"));
+        self.line(&format_args!("{style} {number}  {title}{style:#}  {detail:<room$}{DIM}{at:>8}{DIM:#}"));
     }
 
     /// A sentence within a chapter.
@@ -55,7 +58,8 @@ impl Screen {
     /// The line at the bottom; nothing without a terminal.
     pub(super) fn status(&mut self, text: &str) {
         if self.live {
-            self.write(format_args!("\r\x1b[2K    {text}"));
+            // Without wrapping (DECAWM off), so that a narrow window cuts it off and it can be wiped.
+            self.write(format_args!("\r\x1b[2K\x1b[?7l    {text}\x1b[?7h"));
             self.below = true;
         }
     }

@@ -41,18 +41,20 @@ pub(super) async fn tell(play: &mut Play) -> Result<Count, DemoError> {
 }
 
 fn introduce(play: &mut Play) {
-    let (route, primary, backup) = (play.stage.route, play.stage.primary, play.stage.backup);
-    let size = play.fleet.size();
+    let (primary, backup, size) = (play.stage.primary, play.stage.backup, play.fleet.size());
+    let before_fork = format!("    {size} probes ──▶ failback {} ──", play.stage.route);
+    let indent = " ".repeat(before_fork.chars().count());
     for line in [
         String::new(),
         format!(
-            "{BOLD}failback demo{BOLD:#}: {size} probes send numbered events to {PAIR}, two servers behind one proxy"
+            " {BOLD}failback demo{BOLD:#}: {size} probes send numbered events to {PAIR}, two servers behind one proxy."
         ),
         String::new(),
-        format!("    {size} probes ──▶ failback {route} ─┬─▶ {PRIMARY} {primary}  primary"),
-        format!("{:>33}{:<16} └─▶ {BACKUP} {backup}  backup", "", ""),
+        format!("{before_fork}┬──▶ {GOOD}{PRIMARY}{GOOD:#} {primary}  the primary"),
+        format!("{indent}└──▶ {GOOD}{BACKUP}{GOOD:#} {backup}  its backup"),
+        String::new(),
         format!(
-            "    {DIM}Each server copies its events to the other; an event is acknowledged once both hold it.{DIM:#}"
+            "    {DIM}Each server copies its events to the other. An event is acknowledged once both hold it.{DIM:#}"
         ),
     ] {
         play.screen.line(&line);
@@ -134,7 +136,7 @@ async fn back_but_stale(play: &mut Play) -> Result<Elsewhere, DemoError> {
 }
 
 async fn resync(play: &mut Play, elsewhere: Elsewhere) -> Result<(), DemoError> {
-    play.screen.chapter(4, CAREFUL, "RESYNC", "AGG_B fills AGG_P, which first deletes what it had");
+    play.screen.chapter(4, CAREFUL, "RESYNC", "AGG_P deletes what it had; AGG_B fills it");
     let started = Instant::now();
     let primary = play.stage.primary;
     let asked = ask::resync(play.stage.backup).await.map_err(|error| DemoError::Io(BACKUP.into(), error))?;
@@ -167,7 +169,7 @@ async fn resync(play: &mut Play, elsewhere: Elsewhere) -> Result<(), DemoError> 
         ));
     }
     play.screen.say(format_args!(
-        "With all probes sent there, a plain load balancer had lost {BAD}{}{BAD:#} by now.",
+        "A plain load balancer with all probes there would have lost {BAD}{}{BAD:#}.",
         count(acknowledged - elsewhere.acknowledged, "event")
     ));
     play.screen.say(format_args!("{PRIMARY} signals: {BOLD}POST /api/v1/pairs/{PAIR}/resync{BOLD:#}"));
