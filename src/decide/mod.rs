@@ -6,9 +6,17 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod effect;
+mod flap;
+mod health;
 pub mod input;
+mod migration;
 pub mod pair;
+mod schedule;
+mod signal;
 pub mod status;
+mod tally;
+mod timers;
+mod upstream;
 
 pub use pair::PairMachine;
 pub use status::{PairStatus, UpstreamStatus};

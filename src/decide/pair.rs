@@ -1,42 +1,116 @@
-//! One pair's machine (`design.md` §2).
+//! One pair's machine (`design.md` §2): its upstreams' health, its side, its signal, its migrations.
+//!
+//! ```text
+//!   handle_* ─▶ observe (were we starved?) ─▶ take in what happened ─▶ settle:
+//!      plan (at most one change of state) ─▶ Persist … Persisted ─▶ commit ─▶ Publish, Note, Answer
+//! ```
+//!
+//! Everything below `settle` is level-triggered: it looks at how things are, never at what has just happened, so that it
+//! makes no difference in which order or how late things were heard of. One change at a time is *pending*: it is on its
+//! way to the disk and nothing depends on it until it is there. Meanwhile clients stay where they are or wait.
 
+mod commit;
+mod core;
+mod explain;
+mod inputs;
+mod loss;
+mod orders;
+mod planned;
+mod reconfigure;
+mod routing;
+mod signals;
+mod start;
+#[cfg(test)]
+mod tests;
+
+use self::core::{Core, Plan};
 use super::{
-    effect::Effect,
-    input::{Input, Start},
+    effect::{Closing, Effect, Note, PersistId, Routing, Ticket},
+    flap::Flap,
+    input::{Input, Order, Start},
+    migration::Migration,
+    signal::{Polling, Validation},
     status::PairStatus,
+    timers::{self, Jitter},
+    upstream::Upstream,
 };
-use crate::model::{Epoch, Side, Time, TransitionReason, UpstreamName, view::PairStateName};
-use std::collections::VecDeque;
+use crate::model::{Time, spec::PairSpec, view::PairStateName as State};
+use std::{collections::VecDeque, time::Duration};
 
-/// Decides everything about one pair: its upstreams' health, its side, its migrations. Drive it so: after every
-/// `handle_*` drain [`Self::poll_effect`], execute the effects in order, and call [`Self::handle_timeout`] when
-/// [`Self::next_timeout`] has come.
+/// A record that could not be stored is tried again after this long.
+const RETRY: Duration = Duration::from_secs(1);
+/// Orders that may wait for the one being stored.
+const MAX_ORDERS: usize = 16;
+
+/// Decides everything about one pair. Drive it so: after [`Self::new`] and after every `handle_*` drain
+/// [`Self::poll_effect`], execute the effects in order, and call [`Self::handle_timeout`] when [`Self::next_timeout`] has
+/// come (at once after `new`).
 #[derive(Debug)]
 pub struct PairMachine {
-    start: Start,
-    since: Time,
+    spec: PairSpec,
+    /// The pair's own upstreams in order, then `elsewhere`.
+    upstreams: Vec<Upstream>,
+    /// What is in force. Always on the disk before, but for what only holds clients back.
+    core: Core,
+    /// The one change that is being stored.
+    pending: Option<Pending>,
+    /// A first record is on the disk: clients may be routed.
+    stored: bool,
+    /// The state the journal had, until the record of the restart is on the disk.
+    taken_up: Option<State>,
+    /// The record on the disk has to be written anew, though nothing that is in force changed.
+    rewrite: bool,
+    /// The last record could not be stored; the next attempt is then.
+    retry_at: Option<Time>,
+    /// At most one of the primary (or `elsewhere`) and one of a backup.
+    validations: Vec<Validation>,
+    polling: Polling,
+    orders: VecDeque<(Ticket, Order)>,
+    migration: Option<Migration>,
+    closing: Option<Closing>,
+    closings: u32,
+    /// In `NoServer`: the sessions of the lost upstream are closed.
+    cut: bool,
+    flap: Flap,
+    jitter: Jitter,
+    local_trouble: bool,
+    published: Option<Routing>,
     effects: VecDeque<Effect>,
+    next_check: u64,
+    next_persist: u64,
+    begun: bool,
+    settled: Time,
+}
+
+#[derive(Debug)]
+struct Pending {
+    id: PersistId,
+    plan: Plan,
 }
 
 impl PairMachine {
-    /// Takes up what the journal had. Starts checking at the first `handle_*`; call [`Self::handle_timeout`] at once.
+    /// Takes up what the journal had.
     #[must_use]
     pub fn new(start: Start, now: Time) -> Self {
-        Self { start, since: now, effects: VecDeque::new() }
+        start::machine(start, now)
     }
 
     /// Something happened.
     pub fn handle_input(&mut self, now: Time, input: Input) {
-        let _ = (now, input);
+        self.observe(now);
+        self.take_in(now, input);
+        self.settle(now);
     }
 
-    /// The time asked for by [`Self::next_timeout`] has come. Calling it early or late is harmless; far too late is
-    /// noticed and taken as the proxy's own trouble, never as the upstream's.
+    /// The time asked for by [`Self::next_timeout`] has come. Calling it early is harmless; far too late is noticed and
+    /// taken as our own trouble, never as the upstream's.
     pub fn handle_timeout(&mut self, now: Time) {
-        let _ = now;
+        self.observe(now);
+        self.settle(now);
     }
 
-    /// The next thing to do; `None` when all is done for now. Bounded: a `handle_*` adds a few per upstream at most.
+    /// The next thing to do; `None` when all is done for now. Bounded: one `handle_*` adds a few for each upstream and each
+    /// one who waits for an answer.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
@@ -44,28 +118,102 @@ impl PairMachine {
     /// When to call [`Self::handle_timeout`] next; changes with every `handle_*`.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Time> {
-        None
+        let upstreams = self.upstreams.iter().map(|upstream| upstream.health.next_timeout());
+        let validations = self.validations.iter().map(|validation| Some(validation.deadline));
+        let migration = self.migration.as_ref().and_then(Migration::next_timeout);
+        let polling = self.polled_source().and_then(|_| self.polling.next_timeout());
+        let retry = self.retry_at.filter(|_| self.pending.is_none());
+        let deadlines = upstreams.chain(validations).chain([migration, polling, retry, self.undecided_until()]);
+        // What was due when we last looked could not be done then; it is looked at again when something changes.
+        timers::earliest(deadlines.map(|at| at.filter(|at| !self.begun || *at > self.settled)))
     }
 
     /// The pair at a glance.
     #[must_use]
     pub fn status(&self, now: Time) -> PairStatus {
-        let _ = now;
-        let active = self.start.spec.upstreams().next();
-        PairStatus {
-            active_side: active.map_or(Side::Backup, |(side, _)| side),
-            active_upstream: active.map_or(UpstreamName::from(""), |(_, upstream)| upstream.name.clone()),
-            state: PairStateName::NoServer,
-            epoch: Epoch::FIRST,
-            since: self.since,
-            reason: TransitionReason::FirstStart,
-            blockers: Vec::new(),
-            frozen: false,
-            pinned: false,
-            latched: false,
-            resynced_since: None,
-            upstreams: Vec::new(),
-            migration: None,
+        self.explain(now)
+    }
+
+    /// Notices when we ourselves were not watching: a timer that is late, a result that never came.
+    fn observe(&mut self, now: Time) {
+        let late = self.next_timeout().map_or(Duration::ZERO, |due| now.since(due));
+        if !std::mem::replace(&mut self.begun, true) {
+            return;
         }
+        if late > timers::gap(&self.spec.health) {
+            self.gap(now, late);
+        } else if late > timers::slack(&self.spec.health)
+            || self.upstreams.iter().any(|upstream| upstream.health.is_overdue(now))
+        {
+            self.starved(now);
+        }
+    }
+
+    /// We were busy or frozen for a moment: what looked like silence may have been ours.
+    fn starved(&mut self, now: Time) {
+        self.upstreams.iter_mut().for_each(|upstream| upstream.health.forget(now));
+        self.validations.iter_mut().for_each(Validation::restart);
+    }
+
+    /// Nobody watched for so long that an upstream may have died and come back unseen.
+    fn gap(&mut self, now: Time, span: Duration) {
+        self.upstreams.iter_mut().for_each(|upstream| upstream.health.gap(now));
+        self.overtake_validations();
+        self.note(Note::Gap(span));
+    }
+
+    /// Brings everything that follows from how things are now.
+    fn settle(&mut self, now: Time) {
+        self.upstreams.iter_mut().for_each(|upstream| upstream.health.refresh(now));
+        self.note_missed_traffic();
+        self.expire_validations(now);
+        self.advance(now);
+        self.tick_migration(now);
+        self.close_when_hard();
+        self.poll_source(now);
+        self.start_checks(now);
+        self.publish();
+        self.settled = now;
+    }
+
+    /// Plans the next change of state, if none is on its way.
+    fn advance(&mut self, now: Time) {
+        if self.pending.is_some() {
+            return;
+        }
+        let retry = self.retry_at.is_some_and(|at| now < at);
+        let plan = self.plan_order(now).or_else(|| if retry { None } else { self.plan(now) });
+        if let Some(plan) = plan {
+            self.persist(plan);
+        }
+    }
+
+    fn plan(&mut self, now: Time) -> Option<Plan> {
+        if !self.stored || self.taken_up.is_some() {
+            return Some(Plan::keep(self.core.clone()));
+        }
+        self.plan_loss(now)
+            .or_else(|| self.plan_turn())
+            .or_else(|| self.plan_revocation(now))
+            .or_else(|| self.plan_signal(now))
+            .or_else(|| self.plan_failback(now))
+            .or_else(|| self.plan_migration(now))
+            .or_else(|| self.plan_rewrite())
+    }
+
+    fn start_checks(&mut self, now: Time) {
+        for place in 0..self.upstreams.len() {
+            let hurry = self.is_awaited(place);
+            let Some(upstream) = self.upstreams.get_mut(place) else { continue };
+            upstream.health.set_hurry(now, hurry);
+            if let Some(check) = upstream.health.start_due(now, &mut self.next_check) {
+                let (upstream, timeout) = (upstream.name.clone(), self.spec.health.timeout);
+                self.effects.push_back(Effect::StartCheck { check, upstream, timeout });
+            }
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        self.effects.push_back(Effect::Note(note));
     }
 }

@@ -1,0 +1,131 @@
+//! Taking in what happened. Conclusions are drawn afterwards, in `settle`.
+
+use super::{MAX_ORDERS, PairMachine};
+use crate::{
+    decide::{
+        effect::{CheckId, Note, Verdict},
+        input::{CheckResult, Input},
+        timers,
+        upstream::Upstream,
+    },
+    model::{
+        Side, Time, UpstreamName,
+        view::{HealthName, UpstreamRole},
+    },
+};
+
+impl PairMachine {
+    pub(super) fn take_in(&mut self, now: Time, input: Input) {
+        match input {
+            Input::CheckDone { check, result } => self.check_done(now, check, result),
+            Input::Evidence { upstream, evidence, .. } => {
+                if let Some(upstream) = self.upstreams.iter_mut().find(|other| other.name == upstream) {
+                    upstream.health.evidence(now, evidence);
+                }
+            }
+            Input::ResyncSignal { ticket, of, epoch } => self.signal(now, Some(ticket), of, epoch),
+            Input::SignalPolled { done } => self.polled(now, done),
+            Input::Order { ticket, order } if self.orders.len() < MAX_ORDERS => self.orders.push_back((ticket, order)),
+            Input::Order { ticket, order } => {
+                let words = "too many orders are waiting for the disk; try again";
+                self.answer_order(ticket, order, Verdict::Refused(words.into()));
+            }
+            Input::Progress { order, left, exempt, confirmed } => {
+                if let Some(migration) = &mut self.migration {
+                    migration.progress(order, left, exempt, confirmed);
+                }
+            }
+            Input::Persisted(id) => self.persisted(now, id),
+            Input::PersistFailed(id) => self.persist_failed(now, id),
+            Input::Gap(span) if span > timers::gap(&self.spec.health) => self.gap(now, span),
+            Input::Gap(_) => self.starved(now),
+            Input::LocalTrouble(trouble) => {
+                // What was started while we were in trouble says nothing about anybody else.
+                if std::mem::replace(&mut self.local_trouble, trouble) && !trouble {
+                    self.starved(now);
+                }
+            }
+            Input::Resolved(name, addresses) => {
+                let found = self.upstreams.iter_mut().find(|upstream| upstream.name == name);
+                if let Some(upstream) = found.filter(|_| !addresses.is_empty()) {
+                    if upstream.resolved.is_empty() {
+                        upstream.health.check_now(now);
+                    }
+                    upstream.resolved = addresses;
+                }
+            }
+            Input::Reconfigured(spec) => self.reconfigure(now, *spec),
+        }
+    }
+
+    fn check_done(&mut self, now: Time, check: CheckId, result: CheckResult) {
+        let (next, deaf) = (CheckId(self.next_check), self.local_trouble);
+        let found = self.upstreams.iter_mut().find_map(|upstream| {
+            let was_failing = upstream.health.is_failing();
+            let finding = upstream.health.done(now, check, result.clone(), next, deaf)?;
+            Some((upstream.name.clone(), was_failing, finding))
+        });
+        let Some((name, was_failing, finding)) = found else { return };
+        if let Some(to) = finding.changed {
+            let failure = finding.failed.then_some(result);
+            self.note(Note::Health { upstream: name.clone(), to, failure });
+            if to == HealthName::Down && self.home().is_some_and(|home| home.name == name) {
+                self.polling.forget();
+            }
+        }
+        if let Some(span) = finding.unwatched {
+            self.note(Note::Gap(span));
+        }
+        if finding.passed {
+            self.validation_passed(&name, check);
+        }
+        if finding.failed {
+            self.validation_failed(&name);
+        }
+        // A backup must pass a check that starts after the first failure of what it stands in for: start it now.
+        let first_failure = finding.failed && !was_failing && name == self.core.upstream;
+        if first_failure {
+            let others = self.upstreams.iter_mut().filter(|other| other.name != name);
+            others.filter(|other| other.role != UpstreamRole::Elsewhere).for_each(|other| other.health.check_now(now));
+        }
+    }
+
+    /// Remembers which backups missed what the primary took while they were down.
+    pub(super) fn note_missed_traffic(&mut self) {
+        let on_primary = self.core.side == Side::Primary;
+        let backups = self.upstreams.iter_mut().filter(|upstream| upstream.role == UpstreamRole::Backup);
+        for backup in backups.filter(|backup| on_primary && backup.health.is_down()) {
+            backup.missed_traffic = true;
+        }
+    }
+
+    /// Who is active now misses nothing.
+    pub(super) fn welcome(&mut self) {
+        let active = self.core.upstream.clone();
+        if let Some(upstream) = self.upstreams.iter_mut().find(|upstream| upstream.name == active) {
+            upstream.missed_traffic = false;
+        }
+    }
+
+    /// The pair's own upstream of that name.
+    pub(super) fn upstream(&self, name: &UpstreamName) -> Option<&Upstream> {
+        let own = |upstream: &&Upstream| upstream.role != UpstreamRole::Elsewhere;
+        self.upstreams.iter().filter(own).find(|upstream| upstream.name == *name)
+    }
+
+    /// The upstream whose turn it is; `None` if the configuration has it no more.
+    pub(super) fn active(&self) -> Option<&Upstream> {
+        self.upstream(&self.core.upstream)
+    }
+
+    /// The primary.
+    pub(super) fn primary(&self) -> Option<&Upstream> {
+        self.upstreams.iter().find(|upstream| upstream.role == UpstreamRole::Primary)
+    }
+
+    /// Where clients are at home: the primary, or the other proxy's.
+    pub(super) fn home(&self) -> Option<&Upstream> {
+        let elsewhere = || self.upstreams.iter().find(|upstream| upstream.role == UpstreamRole::Elsewhere);
+        self.primary().or_else(elsewhere)
+    }
+}
