@@ -13,6 +13,7 @@
 //! Reading order: this page, [`decide::input`] and [`decide::effect`] (what can happen, what we do), then
 //! [`control`] (who does it) and [`data`] (what a client feels). `ARCHITECTURE.md` has the drawing.
 
+pub mod app;
 pub mod config;
 pub mod control;
 pub mod data;

@@ -1,0 +1,245 @@
+//! The composition root: reads the configuration, makes every room's ends meet, starts the threads, ends them in order.
+//!
+//! ```text
+//!   main thread    control: driver, health probes, resolver, signals        nice −5, if the system lets us
+//!   worker 0..n    data: one client session lives on one of them
+//!   journal        the disk, and nobody waits for it but a change of side
+//!   admin          API and /metrics
+//! ```
+//!
+//! A worker or journal that ends brings the process down: a supervisor that starts it again is better than a node that
+//! serves by halves. Losing the API does not.
+
+use crate::{
+    config::{self, Config},
+    control::{
+        admin::{AdminDeps, AdminServer, MetricsServer, Tokens},
+        clock::Clock,
+        driver::{Command, Inbox, Listeners, Parts, drive},
+        journal::{Journal, StateLock},
+        orders::Orders,
+        reload,
+    },
+    data,
+    model::{
+        ports::{Progress, WorkerPorts, WorkerStats, Workers},
+        table::RouteTable,
+    },
+    observe::{event::EventLog, metrics::Metrics},
+};
+use anyhow::{Context, anyhow};
+use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
+use std::{
+    path::Path,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+};
+
+/// Requests that wait for the driver at most.
+const REQUESTS: usize = 256;
+/// Outcomes on their way at most; more are dropped and counted by the worker.
+const OUTCOMES: usize = 4096;
+/// Questions on their way to one worker at most.
+const QUERIES: usize = 16;
+/// News and commands on their way at most.
+const SMALL: usize = 256;
+/// How long the journal may take to write what it was given last.
+const LAST_WRITE: Duration = Duration::from_secs(5);
+
+/// Runs a node until it is told to stop (SIGTERM, SIGINT). Blocks; makes its own runtimes and threads.
+///
+/// # Errors
+/// [`config::ConfigErrors`] if the configuration is wrong; else whatever keeps the node from starting, or ended it.
+pub fn run(path: &Path) -> anyhow::Result<()> {
+    raise_descriptor_limit();
+    let config = config::load(path)?;
+    let lock = StateLock::take(&config.node.state_dir)?;
+    let tokens = Tokens::load(config.admin.token_file.as_deref()).context("admin.token_file")?;
+    let listeners = bind_routes(&config)?;
+    let admin = AdminServer::bind(&config.admin, tokens.clone()).context("admin.listen")?;
+    let metrics = config.metrics.map(MetricsServer::bind).transpose().context("metrics.listen")?;
+
+    let (news_out, news) = mpsc::channel(SMALL);
+    let (journal, recovered, journal_thread) = Journal::open(&config.node.state_dir, news_out)?;
+    let (orders, requests) = Orders::inbox(REQUESTS);
+    let (table_out, table) = watch::channel(Arc::new(RouteTable::default()));
+    let workers = start_workers(&config, &table)?;
+    let (ready_out, ready) = watch::channel(false);
+    let (stop_out, stop) = watch::channel(false);
+    let events = EventLog::default();
+    let counters = Metrics::default();
+    let deps = AdminDeps {
+        orders,
+        workers: workers.handles.clone(),
+        events: events.clone(),
+        metrics: counters.clone(),
+        ready,
+        stop,
+    };
+    let admin_thread = start_admin(admin, metrics, deps)?;
+
+    // Last, because threads inherit it.
+    let _not_allowed = setpriority_process(None, -5);
+    let (commands_out, commands) = mpsc::channel(SMALL);
+    let (_link_out, link) = watch::channel(None);
+    let parts = Parts {
+        config,
+        listeners,
+        clock: Clock::start(),
+        journal,
+        recovered,
+        events,
+        metrics: counters,
+        workers: workers.handles,
+        tokens,
+        table: table_out,
+    };
+    let mut levels = workers.progress.clone();
+    let inbox = Inbox { requests, outcomes: workers.outcomes, progress: workers.progress, news, commands, link };
+    let ended = runtime()?.block_on(async {
+        tokio::spawn(async move {
+            for level in &mut levels {
+                // An error means that the worker is gone, which `supervise` notices.
+                let _gone = level.wait_for(|progress| progress.table > 0).await;
+            }
+            ready_out.send_replace(true);
+        });
+        tokio::select! {
+            () = drive(parts, inbox) => Ok(()),
+            ended = heed_signals(commands_out) => ended,
+            fault = supervise(&workers.threads, &journal_thread, &table) => Err(fault),
+        }
+    });
+    stop_out.send_replace(true);
+    wait_for(&journal_thread, LAST_WRITE);
+    wait_for(&admin_thread, Duration::from_secs(1));
+    drop(lock);
+    ended
+}
+
+fn bind_routes(config: &Config) -> anyhow::Result<Listeners> {
+    let mut listeners = Listeners::new();
+    for route in config.routes.values() {
+        for address in &route.listen {
+            listeners.extend(reload::bind(&route.name, *address, config.node.workers).map_err(|error| anyhow!(error))?);
+        }
+    }
+    Ok(listeners)
+}
+
+/// What there is of the data plane for the others.
+struct DataPlane {
+    handles: Workers,
+    progress: Vec<watch::Receiver<Progress>>,
+    outcomes: mpsc::Receiver<crate::model::ports::Outcome>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+fn start_workers(config: &Config, table: &watch::Receiver<Arc<RouteTable>>) -> anyhow::Result<DataPlane> {
+    let (outcomes_out, outcomes) = mpsc::channel(OUTCOMES);
+    let (mut ports, mut progress, mut stats, mut queries) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..config.node.workers {
+        let (progress_out, level) = watch::channel(Progress::default());
+        let (query_out, inbox) = mpsc::channel(QUERIES);
+        let counters = Arc::new(WorkerStats::default());
+        ports.push(WorkerPorts {
+            table: table.clone(),
+            outcomes: outcomes_out.clone(),
+            progress: progress_out,
+            queries: inbox,
+            stats: Arc::clone(&counters),
+        });
+        progress.push(level);
+        stats.push(counters);
+        queries.push(query_out);
+    }
+    let threads =
+        data::spawn_workers(config.node.workers, config.node.busy_poll, ports).context("starting the workers")?;
+    Ok(DataPlane { handles: Workers { stats: stats.into(), queries: queries.into() }, progress, outcomes, threads })
+}
+
+/// API and metrics have a thread of their own, so that a large page delays no failover.
+fn start_admin(admin: AdminServer, metrics: Option<MetricsServer>, deps: AdminDeps) -> anyhow::Result<JoinHandle<()>> {
+    let runtime = runtime()?;
+    let serve = async move {
+        let (counters, workers, stop) = (deps.metrics.clone(), deps.workers.clone(), deps.stop.clone());
+        let pages = async {
+            match metrics {
+                Some(server) => server.serve(counters, workers, stop).await,
+                None => Ok(()),
+            }
+        };
+        for ended in <[_; 2]>::from(tokio::join!(admin.serve(deps), pages)) {
+            if let Err(error) = ended {
+                tracing::error!(%error, "the API or metrics listener ended; clients are served on");
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("admin".into()).spawn(move || runtime.block_on(serve));
+    thread.context("starting the admin thread")
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    // Blocking threads only ever resolve names, read files and start commands.
+    Builder::new_current_thread().enable_all().max_blocking_threads(32).build().context("starting a runtime")
+}
+
+/// SIGHUP reloads; the first SIGTERM or SIGINT stops in order, the second one at once.
+async fn heed_signals(commands: mpsc::Sender<Command>) -> anyhow::Result<()> {
+    let mut reload = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut stopping = false;
+    loop {
+        let command = tokio::select! {
+            _ = reload.recv() => Command::Reload,
+            _ = terminate.recv() => Command::Stop,
+            _ = interrupt.recv() => Command::Stop,
+        };
+        if stopping && command == Command::Stop {
+            return Ok(());
+        }
+        stopping |= command == Command::Stop;
+        // Full: so many are waiting that this one adds nothing.
+        let _full = commands.try_send(command);
+    }
+}
+
+/// Returns when a thread that must live has ended.
+async fn supervise(
+    workers: &[JoinHandle<()>],
+    journal: &JoinHandle<()>,
+    table: &watch::Receiver<Arc<RouteTable>>,
+) -> anyhow::Error {
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        if table.borrow().stopping {
+            continue;
+        }
+        if let Some(index) = workers.iter().position(JoinHandle::is_finished) {
+            return anyhow!("worker {index} ended, so the node ends");
+        }
+        if journal.is_finished() {
+            return anyhow!("the journal's thread ended, so the node ends");
+        }
+    }
+}
+
+fn wait_for(thread: &JoinHandle<()>, limit: Duration) {
+    let start = Instant::now();
+    while !thread.is_finished() && start.elapsed() < limit {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A session needs two descriptors, so the soft limit of 1024 that most systems start with is none for a proxy.
+fn raise_descriptor_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _kept = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
