@@ -14,6 +14,7 @@
 //! [`control`] (who does it) and [`data`] (what a client feels). `ARCHITECTURE.md` has the drawing.
 
 pub mod app;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod data;

@@ -1,3 +1,49 @@
-//! `failback`: arguments to command.
+//! The program: which command, and how it ended.
 
-fn main() {}
+use clap::{CommandFactory, Parser, Subcommand};
+use failback::{
+    app,
+    cli::{self, LogFormatArg, NodeArgs, RunArgs},
+    demo::{self, DemoArgs},
+    observe::log::{self, LogFormat},
+};
+use std::process::ExitCode;
+
+/// A Layer-4 TCP proxy for pairs of stateful servers: fails over in a blink, comes back only when the primary's data is
+/// resynchronised.
+#[derive(Debug, Parser)]
+#[command(name = "failback", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(flatten)]
+    node: NodeArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node until it is told to stop
+    Run(RunArgs),
+    #[command(flatten)]
+    Client(cli::Command),
+    /// Watch a failover and a gated failback, on real processes, with nothing to configure
+    Demo(DemoArgs),
+}
+
+fn main() -> ExitCode {
+    let Arguments { node, command } = Arguments::parse();
+    let ended = match command {
+        Command::Run(args) => run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Client(command) => cli::execute(command, &node, Arguments::command()).map(|()| ExitCode::SUCCESS),
+        Command::Demo(args) => demo::run(args),
+    };
+    ended.unwrap_or_else(|error| cli::exit_code(&error))
+}
+
+fn run(args: &RunArgs) -> anyhow::Result<()> {
+    log::init(match args.log_format {
+        LogFormatArg::Text => LogFormat::Text,
+        LogFormatArg::Json => LogFormat::Json,
+    })?;
+    app::run(&args.config.path())
+}

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod durations;
 pub mod id;
+pub mod plain;
 pub mod ports;
 pub mod reason;
 pub mod spec;

@@ -24,7 +24,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 /// A client that takes nothing of its answer for so long is gone.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the answers under way may take once we stop.
-const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 /// Request line and headers together.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;

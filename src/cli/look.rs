@@ -1,0 +1,115 @@
+//! The commands that look: status, why, events, sessions, top.
+
+use super::{
+    client::{Client, segment},
+    screen::Screen,
+    show, write,
+};
+use crate::model::view::{EventView, PairView, SessionView, StatusView};
+use std::time::{Duration, Instant, SystemTime};
+
+const REFRESH: Duration = Duration::from_secs(1);
+/// Between two attempts to take up a broken stream again.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(super) async fn status(client: &Client, watch: bool, json: bool) -> anyhow::Result<()> {
+    if json {
+        return write(&client.text("/api/v1/status").await?);
+    }
+    if !watch {
+        let view: StatusView = client.get("/api/v1/status").await?;
+        return write(&show::status::page(&view, SystemTime::now()));
+    }
+    let mut screen = Screen::open();
+    loop {
+        let picture = match client.get::<StatusView>("/api/v1/status").await {
+            Ok(view) => show::status::page(&view, SystemTime::now()),
+            Err(error) => format!("{error:#}\n"),
+        };
+        screen.draw(&picture)?;
+        if screen.ended_within(REFRESH).await {
+            return Ok(());
+        }
+    }
+}
+
+pub(super) async fn why(client: &Client, pair: &str, json: bool) -> anyhow::Result<()> {
+    let path = format!("/api/v1/pairs/{}", segment(pair));
+    if json {
+        return write(&client.text(&path).await?);
+    }
+    let view: PairView = client.get(&path).await?;
+    write(&show::why::page(&view, SystemTime::now()))
+}
+
+pub(super) async fn sessions(client: &Client, route: Option<&str>, limit: u64, json: bool) -> anyhow::Result<()> {
+    let mut path = format!("/api/v1/sessions?limit={limit}");
+    if let Some(route) = route {
+        path.push_str(&format!("&route={}", segment(route)));
+    }
+    if json {
+        return write(&client.text(&path).await?);
+    }
+    let sessions: Vec<SessionView> = client.get(&path).await?;
+    write(&show::sessions::page(&sessions))
+}
+
+pub(super) async fn events(client: &Client, since: Option<u64>, limit: Option<u64>, json: bool) -> anyhow::Result<()> {
+    let query = [since.map(|since| format!("since={since}")), limit.map(|limit| format!("limit={limit}"))];
+    let query: Vec<String> = query.into_iter().flatten().collect();
+    let path = format!("/api/v1/events?{}", query.join("&"));
+    if json {
+        return write(&client.text(&path).await?);
+    }
+    let events: Vec<EventView> = client.get(&path).await?;
+    let lines: String = events.iter().map(|event| show::events::line(event) + "\n").collect();
+    write(&lines)
+}
+
+/// Prints what happens until it is interrupted. A stream that breaks is taken up again where it was, so that a restart of
+/// the node costs no event.
+pub(super) async fn follow(client: &Client, since: Option<u64>, json: bool) -> anyhow::Result<()> {
+    let mut after = since;
+    let mut stream = client.events(after).await?;
+    loop {
+        match stream.next().await {
+            Ok(Some(data)) => {
+                let event: EventView = super::client::decode(&data)?;
+                after = Some(event.seq);
+                if json { write(&data)? } else { write(&(show::events::line(&event) + "\n"))? }
+            }
+            Ok(None) | Err(_) => stream = again(client, after).await?,
+        }
+    }
+}
+
+/// Takes the stream up again; only a node that cannot be reached is waited for.
+async fn again(client: &Client, after: Option<u64>) -> anyhow::Result<super::sse::Stream> {
+    loop {
+        tokio::time::sleep(RETRY).await;
+        match client.events(after).await {
+            Err(error) if error.is::<super::client::Unreachable>() => {}
+            answered => return answered,
+        }
+    }
+}
+
+pub(super) async fn top(client: &Client, every: Duration, samples: Option<u64>) -> anyhow::Result<()> {
+    let mut screen = Screen::open();
+    let mut before = show::top::Sample::parse(&client.text("/metrics").await?);
+    let mut taken = Instant::now();
+    let mut left = samples;
+    while left != Some(0) {
+        if screen.ended_within(every).await {
+            break;
+        }
+        let view: StatusView = client.get("/api/v1/status").await?;
+        let now = show::top::Sample::parse(&client.text("/metrics").await?);
+        let seconds = taken.elapsed().as_secs_f64();
+        taken = Instant::now();
+        screen.draw(&show::top::page(&view, &before, &now, seconds, SystemTime::now()))?;
+        before = now;
+        left = left.map(|left| left - 1);
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! The commands that give orders.
+
+use super::{
+    args::{MigrationArg, SideArg},
+    client::{Client, decode, segment},
+    write,
+};
+use crate::model::{
+    Side,
+    plain::plain,
+    view::{OrderAnswer, ReloadAnswer, ResyncAnswer},
+};
+use serde_json::{Map, Value, json};
+
+pub(super) async fn resync(
+    client: &Client,
+    pair: &str,
+    epoch: Option<u64>,
+    of: Option<SideArg>,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let mut order = Map::new();
+    if let Some(epoch) = epoch {
+        order.insert("epoch".into(), epoch.into());
+    }
+    if let Some(of) = of {
+        order.insert("of".into(), Side::from(of).as_str().into());
+    }
+    let text = client.post(&path(pair, "resync"), &Value::Object(order)).await?;
+    if as_json {
+        return write(&text);
+    }
+    let answer: ResyncAnswer = decode(&text)?;
+    let what = if answer.accepted { "accepted" } else { "nothing changed" };
+    write(&format!("{what}: {}\n", plain(&answer.reason)))
+}
+
+pub(super) async fn switch(
+    client: &Client,
+    pair: &str,
+    to: Option<SideArg>,
+    now: bool,
+    force: bool,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let order = match to {
+        Some(to) => json!({ "to": Side::from(to).as_str(), "now": now, "force": force }),
+        None => json!({ "auto": true }),
+    };
+    give(client, &path(pair, "switch"), &order, as_json).await
+}
+
+pub(super) async fn migration(client: &Client, pair: &str, action: MigrationArg, as_json: bool) -> anyhow::Result<()> {
+    give(client, &path(pair, "migration"), &json!({ "action": action.as_str() }), as_json).await
+}
+
+pub(super) async fn freeze(client: &Client, pair: &str, verb: &str, as_json: bool) -> anyhow::Result<()> {
+    give(client, &path(pair, verb), &json!({}), as_json).await
+}
+
+pub(super) async fn reload(client: &Client, force: bool, as_json: bool) -> anyhow::Result<()> {
+    let text = client.post("/api/v1/reload", &json!({ "force": force })).await?;
+    if as_json {
+        return write(&text);
+    }
+    let answer: ReloadAnswer = decode(&text)?;
+    if answer.changes.is_empty() {
+        return write("reloaded; nothing has changed\n");
+    }
+    let lines: String = answer.changes.iter().map(|change| format!("{}\n", plain(change))).collect();
+    write(&lines)
+}
+
+async fn give(client: &Client, path: &str, order: &Value, as_json: bool) -> anyhow::Result<()> {
+    let text = client.post(path, order).await?;
+    if as_json {
+        return write(&text);
+    }
+    let answer: OrderAnswer = decode(&text)?;
+    let prefix = if answer.changed { "" } else { "nothing changed: " };
+    write(&format!("{prefix}{}\n", plain(&answer.message)))
+}
+
+fn path(pair: &str, verb: &str) -> String {
+    format!("/api/v1/pairs/{}/{verb}", segment(pair))
+}

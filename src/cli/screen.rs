@@ -1,0 +1,84 @@
+//! A picture that is drawn again and again: in place on a terminal, one below the other elsewhere.
+
+use super::write;
+use rustix::{
+    stdio::stdin,
+    termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcsetattr},
+};
+use std::{
+    io::{IsTerminal, Read, stdout},
+    time::Duration,
+};
+use tokio::sync::mpsc;
+
+/// The terminal while pictures are drawn; put back as it was when dropped.
+pub(super) struct Screen {
+    terminal: bool,
+    before: Option<Termios>,
+    keys: mpsc::Receiver<u8>,
+}
+
+impl Screen {
+    /// Takes the terminal over, if there is one.
+    pub(super) fn open() -> Self {
+        let terminal = stdout().is_terminal();
+        let (to, keys) = mpsc::channel(8);
+        let before = if terminal && isatty(stdin()) { single_keys() } else { None };
+        if before.is_some() {
+            // Ends with the process: nothing can wake a read from a terminal.
+            std::thread::spawn(move || {
+                for key in std::io::stdin().lock().bytes().map_while(Result::ok) {
+                    if to.blocking_send(key).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Self { terminal, before, keys }
+    }
+
+    /// Draws the next picture.
+    pub(super) fn draw(&mut self, picture: &str) -> anyhow::Result<()> {
+        if !self.terminal {
+            return write(&format!("{picture}\n"));
+        }
+        // Home; each line cleared to its end, then what is left below. No flicker, unlike clearing first.
+        let lines = picture.replace('\n', "\x1b[K\n");
+        write(&format!("\x1b[H{lines}\x1b[J"))
+    }
+
+    /// Waits; true as soon as the user wants it to end (q, Ctrl-C).
+    pub(super) async fn ended_within(&mut self, span: Duration) -> bool {
+        let quit = async {
+            loop {
+                match self.keys.recv().await {
+                    Some(b'q' | b'Q') => return,
+                    Some(_) => {}
+                    None => std::future::pending().await,
+                }
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(span) => false,
+            () = quit => true,
+            _ = tokio::signal::ctrl_c() => true,
+        }
+    }
+}
+
+/// Keys come at once and are not shown.
+fn single_keys() -> Option<Termios> {
+    let before = tcgetattr(stdin()).ok()?;
+    let mut single = before.clone();
+    single.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+    tcsetattr(stdin(), OptionalActions::Now, &single).ok()?;
+    Some(before)
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            let _ = tcsetattr(stdin(), OptionalActions::Now, before);
+        }
+    }
+}

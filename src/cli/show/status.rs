@@ -1,0 +1,169 @@
+//! `failback status`: the node at a glance, what needs an operator last, where the eye ends.
+
+use super::{
+    BAD, BOLD, CARE, DIM, GOOD, PLAIN, styled,
+    table::{Cell, Table},
+    words,
+};
+use crate::model::{
+    Side,
+    plain::plain,
+    view::{HealthName, MigrationView, PairStateName, PairView, RouteView, StatusView, UpstreamRole},
+};
+use anstyle::Style;
+use std::time::{Duration, SystemTime};
+
+/// The whole page; times are told as seen from `now`.
+pub(in crate::cli) fn page(view: &StatusView, now: SystemTime) -> String {
+    let up = Duration::try_from_secs_f64(view.uptime_seconds).unwrap_or_default();
+    let about = format!("  failback {}, up {}", plain(&view.version), words::span(up));
+    let mut page = format!("{}{}\n", styled(&plain(&view.node), BOLD), styled(&about, DIM));
+    for part in [pairs(&view.pairs, now), upstreams(&view.pairs, now), routes(&view.routes)] {
+        page.push('\n');
+        page.push_str(&part);
+    }
+    let notes: String = view.pairs.iter().map(notes).chain(view.warnings.iter().map(|w| mark("!", w, BAD))).collect();
+    if !notes.is_empty() {
+        page.push('\n');
+        page.push_str(&notes);
+    }
+    page
+}
+
+fn pairs(pairs: &[PairView], now: SystemTime) -> String {
+    let mut table = Table::new(&["PAIR", "STATE", "SIDE", "UPSTREAM", "EPOCH", "SINCE", "PRIMARY", "BACKUP", "HELD"]);
+    for pair in pairs {
+        let style = state_style(pair.state);
+        table.row(vec![
+            Cell::new(&*pair.pair).style(BOLD),
+            Cell::new(state(pair)).style(style),
+            Cell::new(pair.active_side.as_str()).style(style),
+            Cell::new(&*pair.active_upstream),
+            Cell::number(pair.epoch),
+            Cell::new(words::ago(&pair.since, now)),
+            Cell::number(pair.sessions.primary),
+            Cell::number(pair.sessions.backup),
+            Cell::number(pair.held).style(if pair.held > 0 { CARE } else { PLAIN }),
+        ]);
+    }
+    table.render()
+}
+
+/// The state with what an operator (or the flap budget) put on top of it.
+fn state(pair: &PairView) -> String {
+    let on_top = [(pair.frozen, "frozen"), (pair.pinned, "pinned"), (pair.latched, "latched")];
+    let mut text = pair.state.as_str().to_owned();
+    for (_, word) in on_top.iter().filter(|(holds, _)| *holds) {
+        text.push_str(", ");
+        text.push_str(word);
+    }
+    text
+}
+
+pub(super) fn state_style(state: PairStateName) -> Style {
+    match state {
+        PairStateName::OnPrimary => GOOD,
+        PairStateName::OnBackup | PairStateName::Resynced | PairStateName::Returning => CARE,
+        PairStateName::NoServer => BAD,
+    }
+}
+
+fn upstreams(pairs: &[PairView], now: SystemTime) -> String {
+    let mut table = Table::new(&["PAIR", "UPSTREAM", "ROLE", "HEALTH", "SINCE", "CHECK", "ADDRESS", "NOTE"]);
+    for (pair, upstream) in pairs.iter().flat_map(|pair| pair.upstreams.iter().map(move |upstream| (pair, upstream))) {
+        let note = match (&upstream.last_failure, &upstream.note) {
+            (Some(failure), _) if upstream.health != HealthName::Up => failure.as_str(),
+            (_, Some(note)) => note,
+            _ => "",
+        };
+        table.row(vec![
+            Cell::new(&*pair.pair),
+            Cell::new(&*upstream.name),
+            Cell::new(role(upstream.role)),
+            Cell::new(health(upstream.health)).style(health_style(upstream.health)),
+            Cell::new(words::ago(&upstream.since, now)),
+            Cell::number(upstream.last_check_seconds.map(words::took).unwrap_or_default()),
+            Cell::new(address(&upstream.address, &upstream.resolved)),
+            Cell::new(note),
+        ]);
+    }
+    table.render()
+}
+
+/// The address as configured, and what it was resolved to, if that says more.
+fn address(configured: &str, resolved: &[String]) -> String {
+    match resolved {
+        [] => format!("{configured} (not resolved)"),
+        [one] if one == configured => configured.into(),
+        many => format!("{configured} ({})", many.join(", ")),
+    }
+}
+
+fn routes(routes: &[RouteView]) -> String {
+    let mut table = Table::new(&["ROUTE", "PAIR", "LISTEN", "SESSIONS", "MAX"]);
+    for route in routes {
+        table.row(vec![
+            Cell::new(&*route.route),
+            Cell::new(&*route.pair),
+            Cell::new(route.listen.join(", ")),
+            Cell::number(route.sessions),
+            Cell::number(route.max_sessions),
+        ]);
+    }
+    table.render()
+}
+
+fn notes(pair: &PairView) -> String {
+    let migration =
+        pair.migration.iter().map(|migration| mark("→", &format!("{}: {}", pair.pair, moving(migration)), CARE));
+    let style = if pair.state == PairStateName::NoServer { BAD } else { CARE };
+    let blockers = pair.blockers.iter().map(|blocker| mark("!", &format!("{}: {blocker}", pair.pair), style));
+    migration.chain(blockers).collect()
+}
+
+fn mark(mark: &str, text: &str, style: Style) -> String {
+    format!("{} {}\n", styled(mark, style), plain(text))
+}
+
+/// A migration in words.
+pub(super) fn moving(migration: &MigrationView) -> String {
+    let left = format!("{} of {} left", migration.remaining, words::count(migration.total, "session"));
+    let mut text = format!("moving sessions off the {}: {left}", migration.from);
+    match migration.pace {
+        0 => {}
+        pace => text.push_str(&format!(", {pace} a second")),
+    }
+    if migration.paused {
+        text.push_str(", paused");
+    } else if let Some(eta) = migration.eta_seconds.and_then(|eta| Duration::try_from_secs_f64(eta.ceil()).ok()) {
+        text.push_str(&format!(", done in {}", words::span(eta)));
+    }
+    match migration.exempt {
+        0 => text,
+        exempt => text + &format!("; {exempt} exempt stay"),
+    }
+}
+
+pub(super) fn health(health: HealthName) -> &'static str {
+    match health {
+        HealthName::Unknown => "unknown",
+        HealthName::Up => "up",
+        HealthName::Down => "down",
+    }
+}
+
+pub(super) fn health_style(health: HealthName) -> Style {
+    match health {
+        HealthName::Unknown => DIM,
+        HealthName::Up => GOOD,
+        HealthName::Down => BAD,
+    }
+}
+
+pub(super) fn role(role: UpstreamRole) -> &'static str {
+    match role {
+        UpstreamRole::Primary => Side::Primary.as_str(),
+        UpstreamRole::Backup => Side::Backup.as_str(),
+        UpstreamRole::Elsewhere => "elsewhere",
+    }
+}

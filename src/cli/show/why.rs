@@ -1,0 +1,102 @@
+//! `failback why PAIR` (`X5`): side, since when, why, what blocks the failback, sessions per side.
+
+use super::{
+    BOLD, DIM,
+    status::{health, health_style, moving, role, state_style},
+    styled, words,
+};
+use crate::model::{
+    plain::plain,
+    view::{HealthName, PairStateName, PairView, UpstreamView},
+};
+use std::time::SystemTime;
+
+/// The explanation; times are told as seen from `now`.
+pub(in crate::cli) fn page(pair: &PairView, now: SystemTime) -> String {
+    let mut lines = vec![styled(&place(pair), state_style(pair.state))];
+    lines.push(format!("Since {} ({}): {}.", plain(&pair.since), words::ago(&pair.since, now), pair.reason.words()));
+    lines.extend(on_top(pair));
+    if let Some(migration) = &pair.migration {
+        lines.push(format!("It is {}.", moving(migration)));
+    }
+    lines.push(String::new());
+    lines.extend(blockers(pair));
+    lines.push(String::new());
+    let held = if pair.held > 0 { format!("; {} held", words::count(pair.held, "client")) } else { String::new() };
+    lines.push(format!(
+        "Sessions: {} on the primary, {} on a backup{held}.",
+        pair.sessions.primary, pair.sessions.backup
+    ));
+    lines.push("Servers:".into());
+    lines.extend(pair.upstreams.iter().map(|upstream| server(upstream, now)));
+    lines.join("\n") + "\n"
+}
+
+fn place(pair: &PairView) -> String {
+    let (name, side, upstream, epoch) = (plain(&pair.pair), pair.active_side, plain(&pair.active_upstream), pair.epoch);
+    match pair.state {
+        PairStateName::OnPrimary => format!("{name} is on its primary, {upstream} (epoch {epoch})."),
+        PairStateName::OnBackup => format!("{name} is on a backup, {upstream} (epoch {epoch})."),
+        PairStateName::Resynced => {
+            format!("{name} is on a backup, {upstream}, and its primary is resynchronised (epoch {epoch}).")
+        }
+        PairStateName::Returning => format!("{name} is returning to its primary, {upstream} (epoch {epoch})."),
+        PairStateName::NoServer => {
+            format!(
+                "{name} has no usable server; clients wait. It is the turn of its {side}, {upstream} (epoch {epoch})."
+            )
+        }
+    }
+}
+
+fn on_top(pair: &PairView) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(since) = &pair.resynced_since {
+        lines.push(format!("A valid resync signal arrived at {}.", plain(since)));
+    }
+    if pair.frozen {
+        lines.push(format!(
+            "It is frozen: no automatic change of side until `failback unfreeze {}`.",
+            plain(&pair.pair)
+        ));
+    }
+    if pair.pinned {
+        lines.push(format!(
+            "An operator chose this side; it stays until `failback switch {} --auto`.",
+            plain(&pair.pair)
+        ));
+    }
+    if pair.latched {
+        lines.push(format!(
+            "Its flap budget is spent; it stays on its backup until `failback switch {} --auto`.",
+            plain(&pair.pair)
+        ));
+    }
+    lines
+}
+
+fn blockers(pair: &PairView) -> Vec<String> {
+    let title = match (pair.state, pair.blockers.is_empty()) {
+        (PairStateName::OnPrimary, true) => return vec!["Nothing is in its way: it is where it should be.".into()],
+        (_, true) => return vec!["Nothing keeps it from its primary.".into()],
+        (PairStateName::OnPrimary, false) => "What an operator should know:",
+        (PairStateName::NoServer, false) => "What keeps it from serving:",
+        (_, false) => "What keeps it from its primary:",
+    };
+    let numbered =
+        pair.blockers.iter().enumerate().map(|(index, blocker)| format!("  {}. {}", index + 1, plain(blocker)));
+    std::iter::once(styled(title, BOLD)).chain(numbered).collect()
+}
+
+fn server(upstream: &UpstreamView, now: SystemTime) -> String {
+    let is = styled(health(upstream.health), health_style(upstream.health));
+    let mut line = format!("  {} ({}) is {is}", plain(&upstream.name), role(upstream.role));
+    line.push_str(&styled(&format!(", {}", words::ago(&upstream.since, now)), DIM));
+    if let Some(failure) = upstream.last_failure.as_ref().filter(|_| upstream.health != HealthName::Up) {
+        line.push_str(&format!(": {}", plain(failure)));
+    }
+    if let Some(note) = &upstream.note {
+        line.push_str(&format!("; {}", plain(note)));
+    }
+    line
+}
