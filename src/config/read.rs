@@ -154,15 +154,15 @@ impl<T: Read> Read for Field<T> {
     }
 }
 
-/// A list; all of its items are read, and it is bad if one of them is.
+/// A list. Bad items are left out, so that the others are still checked against the rest of the file.
 impl<T: Read> Read for Vec<Found<T>> {
     fn read(given: &Given<'_>, findings: &mut Findings) -> Option<Self> {
         let Some(items) = given.items() else {
             given.wrong_type("a list", "put it in [ ]", findings);
             return None;
         };
-        let read: Vec<_> = items.iter().map(|item| Found::read(item, findings)).collect();
-        read.into_iter().collect()
+        let read: Self = items.iter().filter_map(|item| Found::read(item, findings)).collect();
+        (items.is_empty() || !read.is_empty()).then_some(read)
     }
 }
 

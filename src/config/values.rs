@@ -218,13 +218,19 @@ pub(super) struct Local(pub(super) SocketAddr);
 impl Read for Local {
     fn read(given: &Given<'_>, findings: &mut Findings) -> Option<Self> {
         let text = String::read(given, findings)?;
-        if let Ok(address) = text.parse() {
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            let plain = address.ip().to_canonical();
+            if plain != address.ip() {
+                let mend = format!("write \"{}\"", SocketAddr::new(plain, address.port()));
+                findings.add(&given.place, format!("`{text}` is an IPv4 address in IPv6 clothes"), mend);
+                return None;
+            }
             return Some(Self(address));
         }
         let mend = match text.rsplit_once(':').unwrap_or(("", &text)) {
             ("" | "*", port) if port.parse::<u16>().is_ok() => {
                 format!(
-                    "write \"0.0.0.0:{port}\" for every IPv4 address of this host, \"[::]:{port}\" for every address"
+                    "write \"0.0.0.0:{port}\" for every IPv4 address of this host, \"[::]:{port}\" for every IPv6 address"
                 )
             }
             ("localhost", port) => format!("write \"127.0.0.1:{port}\""),

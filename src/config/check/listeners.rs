@@ -70,14 +70,14 @@ fn all(file: &File) -> Vec<Listener<'_>> {
     listeners
 }
 
-/// Port 0 is any free port, never the same one. `[::]` takes IPv4 connections too.
+/// Port 0 is any free port, never the same one. An IPv6 address means IPv6 only (`net::listen`).
 fn collide(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() != 0 && a.port() == b.port() && (covers(a.ip(), b.ip()) || covers(b.ip(), a.ip()))
 }
 
 fn covers(listening: IpAddr, ip: IpAddr) -> bool {
     match listening.to_canonical() {
-        IpAddr::V6(v6) if v6.is_unspecified() => true,
+        IpAddr::V6(v6) if v6.is_unspecified() => ip.to_canonical().is_ipv6(),
         IpAddr::V4(v4) if v4.is_unspecified() => ip.to_canonical().is_ipv4(),
         own => own == ip.to_canonical(),
     }
@@ -109,8 +109,7 @@ mod tests {
         let meet = |a: &str, b: &str| collide(a.parse().unwrap(), b.parse().unwrap());
         assert!(meet("10.0.0.1:1", "10.0.0.1:1"));
         assert!(meet("0.0.0.0:1", "10.0.0.1:1") && meet("10.0.0.1:1", "0.0.0.0:1"));
-        assert!(meet("[::]:1", "[fe80::1]:1") && meet("[::]:1", "10.0.0.1:1"));
-        assert!(meet("[::ffff:10.0.0.1]:1", "10.0.0.1:1"));
+        assert!(meet("[::]:1", "[fe80::1]:1") && !meet("[::]:1", "10.0.0.1:1") && !meet("[::]:1", "0.0.0.0:1"));
         assert!(!meet("0.0.0.0:1", "[::1]:1"));
         assert!(!meet("10.0.0.1:1", "10.0.0.1:2") && !meet("10.0.0.1:1", "10.0.0.2:1"));
         assert!(!meet("127.0.0.1:0", "127.0.0.1:0"), "any free port is another one each time");
@@ -120,8 +119,9 @@ mod tests {
     fn a_dial_is_led_back_by_the_listener_that_would_answer_it() {
         let back = |upstream: &str, own: &str| leads_to(&upstream.parse().unwrap(), own.parse().unwrap());
         assert!(back("10.0.0.1:1", "10.0.0.1:1"));
-        assert!(back("localhost:1", "0.0.0.0:1") && back("[::1]:1", "[::]:1") && back("127.0.0.1:1", "[::]:1"));
+        assert!(back("localhost:1", "0.0.0.0:1") && back("[::1]:1", "[::]:1"));
         assert!(!back("10.0.0.1:1", "0.0.0.0:1"), "10.0.0.1 may be another host");
+        assert!(!back("127.0.0.1:1", "[::]:1"), "that one answers IPv6 only");
         assert!(!back("127.0.0.1:1", "127.0.0.1:2") && !back("agg-p:1", "127.0.0.1:1"));
     }
 }

@@ -60,6 +60,10 @@ pub(super) fn bind_tcp(address: SocketAddr) -> Result<std::net::TcpListener, Adm
     let listening = || {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            // As routes listen: an IPv6 address means IPv6 only.
+            socket.set_only_v6(true)?;
+        }
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         io::Result::Ok(socket.into())
