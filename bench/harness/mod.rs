@@ -11,7 +11,7 @@
 
 pub(crate) mod args;
 mod bulk;
-mod client;
+pub(crate) mod client;
 mod connect;
 mod fleet;
 mod idle;
@@ -25,16 +25,30 @@ pub(crate) mod server;
 pub(crate) mod store;
 pub(crate) mod wire;
 
-use self::{args::Mode, report::Report};
+use self::{args::Mode, report::Report, server::Server};
+use std::{io::Write, sync::atomic::AtomicBool};
 
-/// Runs one client end to its end.
+/// Is the end that `mode` says: a server end until it is killed, a client end until it has written its report to `out`.
 ///
 /// # Errors
-/// What kept it from measuring at all: no server answers, no descriptors are left. Errors of single operations are
-/// counted in the report.
-pub(crate) fn run(mode: &Mode) -> anyhow::Result<Report> {
+/// What kept it from serving or measuring at all: no server answers, no descriptors are left. Errors of single operations
+/// are counted in the report.
+pub(crate) fn end(mode: &Mode, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    if let Mode::Serve(serve) = mode {
+        let mut server = Server::bind(serve)?;
+        for address in server.addresses()? {
+            writeln!(out, "{} listens on {address}", serve.name)?;
+        }
+        return server.run(&AtomicBool::new(false));
+    }
+    let report = run(mode)?;
+    let text = if json { serde_json::to_string(&report)? } else { report.table() };
+    Ok(writeln!(out, "{text}")?)
+}
+
+fn run(mode: &Mode) -> anyhow::Result<Report> {
     match mode {
-        Mode::Serve(_) => anyhow::bail!("a server end has no report; run it with server::serve"),
+        Mode::Serve(_) => anyhow::bail!("a server end has no report"),
         Mode::PingPong(args) => ping_pong::run(args),
         Mode::Connect(args) => connect::run(args),
         Mode::Bulk(args) => bulk::run(args),

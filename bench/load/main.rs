@@ -5,11 +5,7 @@
 mod harness;
 
 use clap::Parser;
-use harness::{args::Mode, server::Server};
-use std::{
-    io::{Write, stdout},
-    sync::atomic::AtomicBool,
-};
+use harness::args::Mode;
 
 /// The load harness: a server end and client ends, one a process
 #[derive(Parser)]
@@ -27,14 +23,5 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    if let Mode::Serve(serve) = &arguments.mode {
-        let mut server = Server::bind(serve)?;
-        for address in server.addresses()? {
-            writeln!(stdout(), "{} listens on {address}", serve.name)?;
-        }
-        return server.run(&AtomicBool::new(false));
-    }
-    let report = harness::run(&arguments.mode)?;
-    let text = if arguments.json { serde_json::to_string(&report)? } else { report.table() };
-    Ok(writeln!(stdout(), "{text}")?)
+    harness::end(&arguments.mode, arguments.json, &mut std::io::stdout())
 }

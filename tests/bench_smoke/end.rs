@@ -64,7 +64,9 @@ struct Line {
 pub(super) fn load(target: SocketAddr, words: &str) -> Report {
     let seconds = if words.contains("--seconds") { "" } else { "--seconds 0.4" };
     let line = format!("load {words} --target {target} {seconds} --warmup 0.1");
-    harness::run(&Line::parse_from(line.split_whitespace()).mode).unwrap()
+    let mut json = Vec::new();
+    harness::end(&Line::parse_from(line.split_whitespace()).mode, true, &mut json).unwrap();
+    serde_json::from_slice(&json).unwrap()
 }
 
 pub(super) fn is_clean(report: &Report) {
