@@ -1,6 +1,7 @@
 //! Dialling a server: every address it has, both families (RFC 8305, "happy eyeballs"), one deadline, and a clear answer
 //! whose fault a failure was.
 
+use super::options;
 use rustix::{
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with, sockopt},
@@ -55,23 +56,44 @@ pub async fn dial(addresses: &[SocketAddr], timeout: Duration) -> Result<TcpStre
 }
 
 async fn attempt(address: SocketAddr) -> Result<TcpStream, DialError> {
-    let socket = begin(address)?;
-    std::future::poll_fn(|cx| poll_connected(&socket, cx)).await?;
-    Ok(socket)
+    let attempt = Attempt(Some(begin(address)?));
+    std::future::poll_fn(|cx| attempt.poll(cx)).await?;
+    attempt.won()
+}
+
+/// A connection nobody has spoken on. If nobody will, it ends with RST: the server is not to wait for a first word.
+struct Attempt(Option<TcpStream>);
+
+impl Attempt {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<(), DialError>> {
+        self.0.as_ref().map_or(Poll::Ready(Ok(())), |socket| poll_connected(socket, cx))
+    }
+
+    fn won(mut self) -> Result<TcpStream, DialError> {
+        self.0.take().ok_or_else(no_address)
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if let Some(socket) = &self.0 {
+            options::reset_on_close(socket);
+        }
+    }
 }
 
 /// Starts with the first address; the next one starts when the last one failed or has been silent for [`STAGGER`].
 async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, DialError> {
     let mut waiting = addresses.iter();
-    let mut under_way: Vec<TcpStream> = Vec::new();
+    let mut under_way: Vec<Attempt> = Vec::new();
     let mut worst: Option<(u8, DialError)> = None;
     let mut next = pin!(sleep_until(Instant::now()));
     std::future::poll_fn(|cx| {
         loop {
             for at in (0..under_way.len()).rev() {
-                match poll_connected(&under_way[at], cx) {
+                match under_way[at].poll(cx) {
                     Poll::Pending => {}
-                    Poll::Ready(Ok(())) => return Poll::Ready(Ok(under_way.swap_remove(at))),
+                    Poll::Ready(Ok(())) => return Poll::Ready(under_way.swap_remove(at).won()),
                     Poll::Ready(Err(error)) => {
                         under_way.remove(at);
                         note(&mut worst, weight(&error), error);
@@ -91,7 +113,7 @@ async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, DialError> {
             if let Some(address) = waiting.next() {
                 match begin(*address) {
                     Ok(socket) => {
-                        under_way.push(socket);
+                        under_way.push(Attempt(Some(socket)));
                         next.as_mut().reset(Instant::now() + STAGGER);
                     }
                     // Where IPv6 is switched off it has no address to dial from, which is no want of ports.

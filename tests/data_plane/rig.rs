@@ -120,6 +120,21 @@ impl Rig {
         }
     }
 
+    /// Listens there instead.
+    pub(crate) fn listen_on(&mut self, listeners: Vec<Arc<ListenerSet>>) {
+        self.address = listeners[0].address;
+        self.listeners = listeners;
+        self.publish();
+    }
+
+    /// The route is removed.
+    pub(crate) fn without_routes(&mut self) {
+        self.version += 1;
+        let empty = RouteTable { version: self.version, ..RouteTable::default() };
+        self.listeners.clear();
+        self.table.as_ref().unwrap().send_replace(Arc::new(empty));
+    }
+
     /// Control is gone: nobody will publish anything any more.
     pub(crate) fn lose_control(&mut self) {
         self.table = None;
@@ -164,6 +179,12 @@ impl Rig {
         self.flows(upstream).map(|flow| flow.sessions.get()).sum()
     }
 
+    /// Sessions there ever were.
+    pub(crate) fn established(&self) -> u64 {
+        let flows = self.workers.stats.iter().flat_map(|stats| stats.flows());
+        flows.map(|flow| flow.sessions_total.get()).sum()
+    }
+
     pub(crate) fn ends(&self, reason: EndReason) -> u64 {
         let flows = self.workers.stats.iter().flat_map(|stats| stats.flows());
         flows.map(|flow| flow.ends[reason as usize].get()).sum()
@@ -172,6 +193,12 @@ impl Rig {
     pub(crate) fn bytes(&self) -> (u64, u64) {
         let flows = self.workers.stats.iter().flat_map(|stats| stats.flows());
         flows.fold((0, 0), |(up, down), flow| (up + flow.bytes_to_upstream.get(), down + flow.bytes_to_client.get()))
+    }
+
+    /// Clients there are, held and dialled ones included.
+    pub(crate) fn clients(&self) -> usize {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.workers.sessions(None, 1_000)).len()
     }
 
     pub(crate) fn held(&self) -> u64 {
@@ -241,6 +268,48 @@ pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
 
 /// A client and its upstream, joined by the rig.
 pub(crate) fn joined(rig: &Rig, listener: &TcpListener) -> (TcpStream, TcpStream) {
-    let client = rig.client();
-    (client, accept(listener))
+    let before = rig.established();
+    let pair = (rig.client(), accept(listener));
+    eventually("the session is established", || rig.established() > before);
+    pair
+}
+
+/// Ends a connection with RST.
+pub(crate) fn reset(socket: TcpStream) {
+    socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(socket);
+}
+
+/// A server that answers no SYN because its queue is full, as one that has lost power.
+pub(crate) struct Silent {
+    pub(crate) address: SocketAddr,
+    listener: TcpListener,
+    fillers: Vec<TcpStream>,
+}
+
+impl Silent {
+    pub(crate) fn server() -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+        socket.listen(0).unwrap();
+        let listener = TcpListener::from(socket);
+        let address = listener.local_addr().unwrap();
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok();
+        let fillers = std::iter::from_fn(connect).collect();
+        Self { address, listener, fillers }
+    }
+
+    /// Answers again.
+    pub(crate) fn wake(&self) {
+        for _ in &self.fillers {
+            self.listener.accept().unwrap();
+        }
+    }
+
+    /// How many others have connected since.
+    pub(crate) fn clients_that_wait(&self) -> usize {
+        self.listener.set_nonblocking(true).unwrap();
+        std::thread::sleep(Duration::from_millis(1_500)); // longer than a SYN takes to be repeated
+        std::iter::from_fn(|| self.listener.accept().ok()).count()
+    }
 }
