@@ -101,9 +101,9 @@ pub enum News {
     Stored(PairName, Receipt),
     /// It is not, and nothing will be tried again unless asked for.
     NotStored(PairName, Receipt),
-    /// Writing began to fail; why, in words. Said once until [`News::Recovered`].
+    /// The disk is full or broken; how bad it is, in words. Said once for each degree until [`News::Recovered`].
     Trouble(String),
-    /// Writing works again.
+    /// Writing works again, and there is space in reserve.
     Recovered,
 }
 
@@ -149,7 +149,7 @@ impl Journal {
         let (store, remarks) = Store::open(dir)?;
         let recovered = Recovered { sum: store.sum().clone(), remarks };
         let (requests, inbox) = sync_channel(QUEUE);
-        let keeper = Keeper { store, news, unsynced_since: None, tidied: Instant::now(), troubled: false };
+        let keeper = Keeper { store, news, unsynced_since: None, tidied: Instant::now(), condition: Condition::Good };
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || keeper.run(&inbox));
         Ok((Self { requests }, recovered, thread.map_err(JournalError::Thread)?))
     }
@@ -171,7 +171,16 @@ struct Keeper {
     news: mpsc::Sender<News>,
     unsynced_since: Option<Instant>,
     tidied: Instant,
-    troubled: bool,
+    condition: Condition,
+}
+
+/// How the disk takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Good,
+    /// Records are written, but there is no space to go on once the file is full.
+    NoReserve,
+    Failing,
 }
 
 impl Keeper {
@@ -188,8 +197,9 @@ impl Keeper {
             }
             self.housekeeping();
         }
-        let synced = self.store.sync();
-        self.say_how_it_went(&synced);
+        if let Err(error) = self.store.sync() {
+            tracing::warn!(%error, "the last events may not be on stable storage");
+        }
     }
 
     fn patience(&self) -> Duration {
@@ -219,29 +229,46 @@ impl Keeper {
         } else if written.is_ok() {
             self.unsynced_since = None;
         }
-        self.say_how_it_went(&written);
+        self.judge(written);
     }
 
     fn housekeeping(&mut self) {
         if self.unsynced_since.is_some_and(|since| since.elapsed() >= LAZY_SYNC) {
             self.unsynced_since = None;
             let synced = self.store.sync();
-            self.say_how_it_went(&synced);
+            self.judge(synced);
         }
-        if self.store.wants_compaction() || self.tidied.elapsed() >= TIDY_EVERY {
+        let full = self.store.wants_compaction() && self.store.has_spare();
+        if full || self.tidied.elapsed() >= TIDY_EVERY {
             self.tidied = Instant::now();
             let tidied = self.store.tidy();
-            self.say_how_it_went(&tidied);
+            // A spare that can't be made is no failure yet.
+            self.judge(if self.store.has_spare() { tidied } else { Ok(()) });
         }
     }
 
-    fn say_how_it_went(&mut self, outcome: &io::Result<()>) {
-        match outcome {
-            Err(error) if !self.troubled => self.say(News::Trouble(format!("the journal can't be written: {error}"))),
-            Ok(()) if self.troubled => self.say(News::Recovered),
-            _ => return,
+    fn judge(&mut self, outcome: io::Result<()>) {
+        let was = self.condition;
+        self.condition = match &outcome {
+            Err(_) => Condition::Failing,
+            Ok(()) if self.store.has_spare() => Condition::Good,
+            Ok(()) => Condition::NoReserve,
+        };
+        if self.condition == was {
+            return;
         }
-        self.troubled = !self.troubled;
+        self.say(match outcome {
+            Err(error) => News::Trouble(format!("the journal can't be written, so no pair can change sides: {error}")),
+            Ok(()) if self.condition == Condition::Good => News::Recovered,
+            Ok(()) => {
+                let room = self.store.room() / 1024;
+                News::Trouble(format!("the disk of the state directory is full; {room} KiB of the journal are left"))
+            }
+        });
+        if was == Condition::Failing {
+            // There may be space again: make a reserve of it at once.
+            self.tidied = self.tidied.checked_sub(TIDY_EVERY).unwrap_or(self.tidied);
+        }
     }
 
     fn say(&self, news: News) {

@@ -38,7 +38,10 @@ pub(super) fn story(spec: &PairSpec, note: &Note, by: Option<&str>) -> Story {
                 _ if moved => format!("clients go from {from_upstream} to {to_upstream}"),
                 _ => format!("clients stay on {to_upstream}"),
             };
-            let states = format!("{} → {}", from.as_str(), to.as_str());
+            let states = match from == to {
+                true => to.as_str().into(),
+                false => format!("{} → {}", from.as_str(), to.as_str()),
+            };
             let message = format!("{pair}: {states}, {whereto} (epoch {epoch}): {}", reason.words());
             (kind, Some(reason.as_str().into()), message, matches!(kind, "failover" | "no_server"))
         }

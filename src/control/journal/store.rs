@@ -136,6 +136,16 @@ impl Store {
         Ok(())
     }
 
+    /// Is there space in reserve?
+    pub(super) fn has_spare(&self) -> bool {
+        self.spare.is_some()
+    }
+
+    /// Bytes that can still be written without any.
+    pub(super) fn room(&self) -> u64 {
+        self.file.room()
+    }
+
     /// Is it time for [`Self::tidy`]?
     pub(super) fn wants_compaction(&self) -> bool {
         self.suspect || self.file.room() < self.file.size() / 2
