@@ -1,0 +1,60 @@
+//! Start and stop.
+
+use crate::common::{client::Client, eventually, proxy::Proxy, server::Server};
+use failback::model::view::HealthName;
+use std::fs;
+
+#[test]
+fn a_state_directory_belongs_to_one_process() {
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let mut proxy = Proxy::start(&primary, &backup, "");
+    let second = proxy.dir().join("second.toml");
+    let text = fs::read_to_string(proxy.config()).expect("its configuration");
+    fs::write(&second, text).expect("a copy");
+
+    let output = proxy.cli(&["run", "-c", &second.to_string_lossy()]);
+
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let pid = proxy.process().id();
+    assert!(said.contains(&format!("in use by process {pid};")), "{said}");
+    assert_eq!(proxy.leads_to(), "AGG_P");
+}
+
+#[test]
+fn an_address_in_use_is_named_with_its_route() {
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let proxy = Proxy::prepared(&format!("primary = {}\nbackups = [{}]\n", primary.toml(), backup.toml()));
+    let _taken = std::net::TcpListener::bind(proxy.route).expect("the address");
+
+    let output = proxy.cli(&["run", "-c", &proxy.config().to_string_lossy()]);
+
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("probes") && said.contains(&proxy.route.to_string()), "{said}");
+}
+
+#[test]
+fn sigterm_ends_the_sessions_and_then_the_process() {
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let mut proxy = Proxy::start(&primary, &backup, "");
+    let mut probe = proxy.client();
+    assert_eq!(probe.server(), "AGG_P");
+
+    proxy.process().signal("TERM");
+
+    probe.wait_end();
+    let status = eventually("the process has ended", || proxy.process().ended());
+    assert!(status.success(), "{status}: {}", proxy.process().printed());
+    assert!(Client::try_connect(proxy.route).is_err(), "nobody listens any more");
+}
+
+#[test]
+fn a_node_is_ready_without_any_server() {
+    let (primary, backup) = (Server::dead("AGG_P"), Server::dead("AGG_B"));
+    let proxy = Proxy::start(&primary, &backup, "");
+    proxy.until_health("AGG_P", HealthName::Down);
+    proxy.until_health("AGG_B", HealthName::Down);
+    assert_eq!(proxy.admin.get("/readyz").expect("an answer").0, 200);
+    assert!(!proxy.admin.status().warnings.is_empty());
+}

@@ -1,0 +1,137 @@
+//! A new configuration in a running node: by difference, or not at all.
+
+use crate::common::{client::Client, eventually, proxy::Proxy, server::Server};
+use failback::model::{Side, view::HealthName};
+use std::fs;
+
+/// A backup is admitted without the five seconds of the default.
+const PROMPT: &str = "failback = { stable_for = \"300ms\" }";
+
+fn pair(primary: &Server, backup: &Server, more: &str) -> String {
+    format!("primary = {}\nbackups = [{}]\n{more}\n", primary.toml(), backup.toml())
+}
+
+/// `POST reload`: status code and body.
+fn reload(proxy: &Proxy) -> (u16, String) {
+    proxy.admin.post("/api/v1/reload", "{}").expect("an answer")
+}
+
+#[test]
+fn what_did_not_change_keeps_its_sessions_and_its_state() {
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let proxy = Proxy::start(&primary, &backup, PROMPT);
+    proxy.until_health("AGG_B", HealthName::Up);
+    primary.kill();
+    let before = proxy.settled_on(Side::Backup);
+    let mut probe = proxy.client();
+    assert_eq!(probe.server(), "AGG_B");
+
+    proxy.configure(&pair(&primary, &backup, &format!("{PROMPT}\nhold = {{ time = \"3s\", max = 7 }}")));
+    let text = fs::read_to_string(proxy.config()).expect("its configuration");
+    let extra = Server::start("EXTRA");
+    let port = crate::common::address::own_address();
+    let more = format!(
+        "max_sessions = 5\n\n[pairs.MORE]\nprimary = {}\n\n[routes.more]\nlisten = [\"{port}\"]\npair = \"MORE\"\n",
+        extra.toml()
+    );
+    fs::write(proxy.config(), text + &more).expect("its configuration");
+    let (code, answer) = reload(&proxy);
+
+    assert_eq!(code, 200, "{answer}");
+    for change in [
+        "pair `AGG_V`: hold changed",
+        "route `probes`: max_sessions changed",
+        "pair `MORE` added",
+        "route `more` added",
+    ] {
+        assert!(answer.contains(change), "{change} in {answer}");
+    }
+    assert_eq!(probe.server(), "AGG_B", "the session lives on");
+    let after = proxy.pair();
+    assert_eq!((after.epoch, after.active_side), (before.epoch, Side::Backup));
+    eventually("the new route serves", || {
+        (Client::try_connect(port).ok()?.ask("who").ok()? == "EXTRA:who").then_some(())
+    });
+    assert_eq!(
+        proxy.admin.status().routes.iter().find(|route| &*route.route == "probes").map(|its| its.max_sessions),
+        Some(5)
+    );
+    // The limit holds for those who come from now on.
+    let mut crowd: Vec<Client> = (0..4).map(|_| proxy.client()).collect();
+    assert!(crowd.iter_mut().all(|client| client.server() == "AGG_B"));
+    eventually("one more is refused", || Client::try_connect(proxy.route).and_then(|mut one| one.ask("who")).err());
+    assert_eq!(probe.server(), "AGG_B");
+}
+
+#[test]
+fn a_route_that_is_removed_closes_its_door_and_no_other() {
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let mut proxy = Proxy::start(&primary, &backup, "");
+    let text = fs::read_to_string(proxy.config()).expect("its configuration");
+    let port = crate::common::address::own_address();
+    let more = format!("\n[routes.more]\nlisten = [\"{port}\"]\npair = \"AGG_V\"\n");
+    fs::write(proxy.config(), format!("{text}{more}")).expect("its configuration");
+    assert_eq!(reload(&proxy).0, 200);
+    let mut by_more = Client::connect(port);
+    let mut by_probes = proxy.client();
+    assert_eq!([by_more.server(), by_probes.server()], ["AGG_P", "AGG_P"]);
+
+    fs::write(proxy.config(), text).expect("its configuration");
+    proxy.process().signal("HUP");
+
+    by_more.wait_end();
+    eventually("nobody listens there", || Client::try_connect(port).err());
+    assert_eq!(by_probes.server(), "AGG_P");
+}
+
+#[test]
+fn what_can_not_be_applied_changes_nothing() {
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let proxy = Proxy::start(&primary, &backup, "");
+    let mut probe = proxy.client();
+    assert_eq!(probe.server(), "AGG_P");
+    let good = fs::read_to_string(proxy.config()).expect("its configuration");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("an address");
+    let taken = taken.local_addr().map(|address| (taken, address)).expect("its address");
+    let others = [
+        (good.replace("[node]", "[node]\nworkers = 7"), "node.workers can't be changed by a reload; restart"),
+        (good.replace("/state\"", "/elsewhere\""), "node.state_dir can't be changed"),
+        (good.replace("[routes.probes]", "[routes.probes]\nlisten_on = 3"), "listen_on"),
+        (good.replace("pair = \"AGG_V\"", "pair = \"AGG_X\""), "AGG_X"),
+        (format!("{good}\n[routes.more]\nlisten = [\"{}\"]\npair = \"AGG_V\"\n", taken.1), "in use"),
+        (String::new(), "pairs"),
+    ];
+    for (text, expected) in others {
+        fs::write(proxy.config(), text).expect("its configuration");
+        let (code, answer) = reload(&proxy);
+        assert!((400..500).contains(&code), "{code} {answer}");
+        assert!(answer.contains(expected), "{expected} in {answer}");
+        assert_eq!(probe.server(), "AGG_P");
+        assert_eq!(proxy.leads_to(), "AGG_P");
+    }
+    fs::write(proxy.config(), good).expect("its configuration");
+    let (code, answer) = reload(&proxy);
+    assert_eq!((code, answer.contains("[]")), (200, true), "{answer}");
+}
+
+#[test]
+fn servers_that_swap_their_addresses_need_force() {
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let proxy = Proxy::start(&primary, &backup, "");
+    proxy.until_health("AGG_B", HealthName::Up);
+    let swapped = format!(
+        "primary = {{ name = \"AGG_P\", address = \"{}\" }}\nbackups = [{{ name = \"AGG_B\", address = \"{}\" }}]\n",
+        backup.address(),
+        primary.address()
+    );
+    proxy.configure(&swapped);
+    let (code, answer) = reload(&proxy);
+    assert!((400..500).contains(&code), "{code} {answer}");
+    assert!(answer.contains("AGG_B's now") && answer.contains("--force"), "{answer}");
+    assert_eq!(proxy.leads_to(), "AGG_P");
+
+    let (code, answer) = proxy.admin.post("/api/v1/reload", r#"{"force":true}"#).expect("an answer");
+
+    assert_eq!(code, 200, "{answer}");
+    eventually("clients go to the address now called AGG_P", || (proxy.leads_to() == "AGG_B").then_some(()));
+}
