@@ -17,6 +17,7 @@ pub(super) struct Core {
     term: u64,
     alone: bool,
     stale: bool,
+    paired: bool,
     incoming: Option<Incoming>,
 }
 
@@ -55,7 +56,7 @@ impl Core {
     pub(super) fn new(name: String, memory: Option<Memory>) -> Self {
         match memory {
             None => Self { name, term: 1, ..Self::default() },
-            Some(Memory { store, term, alone }) => Self { name, store, term, alone, stale: !alone, incoming: None },
+            Some(Memory { store, term, alone }) => Self { name, store, term, alone, stale: !alone, ..Self::default() },
         }
     }
 
@@ -81,10 +82,11 @@ impl Core {
 
     /// What its data is worth.
     pub(super) fn standing(&self) -> Standing {
-        match (&self.incoming, self.stale) {
-            (Some(_), _) => Standing::Resyncing,
-            (None, true) => Standing::Stale,
-            (None, false) => Standing::Whole,
+        match (&self.incoming, self.stale, self.paired) {
+            (Some(_), _, _) => Standing::Resyncing,
+            (None, true, _) => Standing::Stale,
+            (None, false, false) => Standing::Alone,
+            (None, false, true) => Standing::Whole,
         }
     }
 
@@ -123,6 +125,7 @@ impl Core {
     pub(super) fn met(&mut self, peer_term: u64) -> Bond {
         self.incoming = None;
         self.stale = self.term < peer_term;
+        self.paired = self.term == peer_term;
         match self.term.cmp(&peer_term) {
             std::cmp::Ordering::Less => Bond::Behind,
             std::cmp::Ordering::Greater => Bond::Ahead,
@@ -149,6 +152,7 @@ impl Core {
         self.store = Store::default();
         self.stale = true;
         self.alone = false;
+        self.paired = false;
         self.incoming = Some(Incoming { store: Store::default(), total });
     }
 
@@ -158,17 +162,20 @@ impl Core {
             self.store = incoming.store;
             self.term = term;
             self.stale = false;
+            self.paired = true;
         }
     }
 
     /// The peer was filled by this server, and both are equal again.
     pub(super) fn filled_peer(&mut self) {
         self.alone = false;
+        self.paired = true;
     }
 
     /// The peer is gone. A resync that was under way is void, and leaves nothing.
     pub(super) fn parted(&mut self) {
         self.incoming = None;
+        self.paired = false;
     }
 }
 
@@ -191,8 +198,9 @@ mod tests {
     #[test]
     fn two_servers_that_start_empty_are_equal() {
         let mut core = Core::new("AGG_P".into(), None);
-        assert_eq!(core.standing(), Standing::Whole);
+        assert_eq!(core.standing(), Standing::Alone);
         assert_eq!(core.met(1), Bond::Equal);
+        assert_eq!(core.standing(), Standing::Whole);
     }
 
     #[test]
@@ -206,7 +214,7 @@ mod tests {
         let mut primary = reborn(&primary);
         assert_eq!(primary.standing(), Standing::Stale, "it can't know what it missed");
         assert_eq!((primary.met(backup.term()), backup.met(primary.term())), (Bond::Behind, Bond::Ahead));
-        assert_eq!((primary.standing(), backup.standing()), (Standing::Stale, Standing::Whole));
+        assert_eq!((primary.standing(), backup.standing()), (Standing::Stale, Standing::Alone));
     }
 
     #[test]
@@ -247,7 +255,7 @@ mod tests {
         backup.event(PROBE, 11).unwrap();
         backup.went_on_alone();
         let mut backup = reborn(&backup);
-        assert_eq!(backup.standing(), Standing::Whole);
+        assert_eq!(backup.standing(), Standing::Alone);
         assert_eq!(backup.met(1), Bond::Ahead, "its peer is the stale one");
     }
 }

@@ -173,7 +173,7 @@ impl Hand {
 
     async fn kill(&self, play: &mut Play) -> Result<(), DemoError> {
         let other = if self.active == PRIMARY { BACKUP } else { PRIMARY };
-        let stale = ask::status(play.address(other)).await.is_ok_and(|it| it.standing != Standing::Whole);
+        let stale = ask::status(play.address(other)).await.is_ok_and(|it| it.standing.is_stale());
         if self.active == PRIMARY && stale {
             play.screen.say(format_args!("{CAREFUL}{BACKUP} is stale{CAREFUL:#}: resynchronise it first (s)."));
         } else if play.stage.runs(self.active) {

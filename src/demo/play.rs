@@ -5,6 +5,7 @@ use super::{
     admin, ask,
     error::DemoError,
     fleet::{Count, Fleet, audit},
+    protocol::Standing,
     screen::{BAD, DIM, GOOD, Screen, number},
     stage::{BACKUP, PRIMARY, Stage},
 };
@@ -49,14 +50,13 @@ impl Play {
             stage.start_server(name, RESYNC_TIME)?;
         }
         stage.start_proxy(u32::try_from(pace).unwrap_or(u32::MAX))?;
-        // Nobody yet: the probes start when the servers know each other.
+        // Nobody yet.
         let fleet = Fleet::start(1, 0, "", PACE);
         let mut play = Self { stage, fleet, screen: Screen::new(), pace, line: None };
         let (primary, backup) = (play.stage.primary, play.stage.backup);
-        play.until("both servers answer", async |_| {
-            Ok(ask::status(primary).await.is_ok() && ask::status(backup).await.is_ok())
-        })
-        .await?;
+        // An event that came before would leave the backup stale from the start.
+        play.until("the servers know each other", async |_| Ok(is_whole(primary).await && is_whole(backup).await))
+            .await?;
         play.until("the proxy listens", async |play| Ok(admin::is_ready(play.stage.admin).await)).await?;
         play.fleet = Fleet::start(1, probes, &play.stage.route.to_string(), PACE);
         Ok(play)
@@ -171,4 +171,9 @@ impl Play {
             format!("{BAD}✗{BAD:#} {name}     killed")
         }
     }
+}
+
+/// Does this server hold everything, as its peer does?
+async fn is_whole(server: SocketAddr) -> bool {
+    ask::status(server).await.is_ok_and(|status| status.standing == Standing::Whole)
 }

@@ -154,7 +154,7 @@ impl Run {
         tally.server = Some(server);
         tally.greeted = Some(Instant::now());
         tally.connects += 1;
-        tally.misrouted += u64::from(standing != Standing::Whole);
+        tally.misrouted += u64::from(standing.is_stale());
     }
 
     /// Sends all that was not acknowledged on an earlier connection.

@@ -29,8 +29,10 @@ pub(super) struct ProbeId(pub(super) u64);
 /// What a server's data is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It holds every event that was acknowledged by either server.
+    /// It holds every event that was acknowledged by either server, and so does its peer.
     Whole,
+    /// The same, but its peer is not there or is stale.
+    Alone,
     /// Its peer went on without it.
     Stale,
     /// It is being filled by its peer, and what it had is deleted.
@@ -99,6 +101,7 @@ impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Whole => "whole",
+            Self::Alone => "alone",
             Self::Stale => "stale",
             Self::Resyncing => "resyncing",
         })
@@ -109,7 +112,15 @@ impl FromStr for Standing {
     type Err = NotALine;
 
     fn from_str(word: &str) -> Result<Self, NotALine> {
-        [Self::Whole, Self::Stale, Self::Resyncing].into_iter().find(|it| it.to_string() == word).ok_or(NotALine)
+        let all = [Self::Whole, Self::Alone, Self::Stale, Self::Resyncing];
+        all.into_iter().find(|it| it.to_string() == word).ok_or(NotALine)
+    }
+}
+
+impl Standing {
+    /// Would what is sent to it now be lost?
+    pub(super) fn is_stale(self) -> bool {
+        matches!(self, Self::Stale | Self::Resyncing)
     }
 }
 

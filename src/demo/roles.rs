@@ -63,7 +63,7 @@ pub struct ServerArgs {
     signal: Option<String>,
     /// A file whose first line is the token for it, `name:scope:secret` or just the secret
     #[arg(long)]
-    token_file: Option<PathBuf>,
+    signal_token_file: Option<PathBuf>,
     /// The process with which it ends
     #[arg(long)]
     parent: Option<i32>,
@@ -108,8 +108,9 @@ pub(super) async fn play(role: Role) -> Result<(), DemoError> {
     match role {
         Role::Server(args) => {
             die_with(args.parent)?;
-            let ServerArgs { name, listen, peer, data, resync_time, resync_after, signal, token_file, .. } = args;
-            let signal = signal.map(|url| Signal { url, token_file });
+            let ServerArgs { name, listen, peer, data, resync_time, resync_after, signal, signal_token_file, .. } =
+                args;
+            let signal = signal.map(|url| Signal { url, token_file: signal_token_file });
             serve(ServerSettings { name, listen, peer, data, resync_time, resync_after, signal }).await
         }
         Role::Proxy(args) => {

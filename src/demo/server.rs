@@ -201,6 +201,7 @@ impl Inner {
                 return Ok((link.bond == Bond::Equal).then_some((link.id, link.copies)));
             }
             self.link = None;
+            self.core.parted();
         }
         self.went_on_alone()?;
         Ok(None)

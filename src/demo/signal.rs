@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Signal {
     /// `http://host:port/api/v1/pairs/PAIR/resync`.
     pub(super) url: String,
-    /// A file whose first line is the token, if the API wants one.
+    /// A file whose first line is the token, alone or as `name:scope:secret`, if the API wants one.
     pub(super) token_file: Option<PathBuf>,
 }
 
@@ -48,6 +48,7 @@ impl Signal {
 
     fn token(&self) -> Option<String> {
         let text = std::fs::read_to_string(self.token_file.as_ref()?).ok()?;
-        text.lines().next().map(|line| line.trim().to_owned())
+        // The scope may have a colon of its own (`resync:AGG_V`), the secret has none here.
+        text.lines().next()?.trim().rsplit(':').next().map(str::to_owned)
     }
 }
