@@ -84,8 +84,8 @@ impl Plan<'_> {
         let primary = self.server("AGG_P", place.primary, &store)?;
         let _backup = self.server("AGG_B", place.backup, &dir.join("AGG_B"))?;
         let _proxy = Running::program(program, &place, &dir, self.proxy_core)?;
-        // Checks have settled, and the kill hits them at another moment each time.
-        std::thread::sleep(Duration::from_millis(2500 + (round as u64 * 618) % 1000));
+        // Checks have settled (failback wants a backup to be up for 5 s), and the kill hits them at another moment each time.
+        std::thread::sleep(Duration::from_millis(6500 + (round as u64 * 618) % 1000));
         let ends = ends(client::open(place.listen, Session::Echo, SESSIONS)?);
         let newcomers = Newcomers::start(place.listen);
         std::thread::sleep(Duration::from_millis(200));

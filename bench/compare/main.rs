@@ -11,11 +11,12 @@ mod rounds;
 mod running;
 mod spread;
 mod svg;
+mod syscalls;
 mod tables;
 
 use anyhow::{Context, ensure};
 use cell::Cell;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum, builder::PossibleValue};
 use program::{Kind, Program};
 use std::{
     io::{Write, stdout},
@@ -77,10 +78,11 @@ enum End {
     },
 }
 
-/// A cell, or the failover comparison.
+/// A cell, or one of the comparisons that aren't a load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Cell(Cell),
+    Syscalls,
     Failover,
 }
 
@@ -92,17 +94,17 @@ impl ValueEnum for Mode {
             Self::Cell(Cell::Connect),
             Self::Cell(Cell::Bulk),
             Self::Cell(Cell::Idle),
+            Self::Syscalls,
             Self::Failover,
             Self::Cell(Cell::Download),
         ]
     }
 
-    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+    fn to_possible_value(&self) -> Option<PossibleValue> {
         match self {
             Self::Cell(cell) => cell.to_possible_value(),
-            Self::Failover => {
-                Some(clap::builder::PossibleValue::new("failover").help("kill -9 of the primary, default settings"))
-            }
+            Self::Syscalls => Some(PossibleValue::new("syscalls").help("System calls per operation, by strace")),
+            Self::Failover => Some(PossibleValue::new("failover").help("kill -9 of the primary")),
         }
     }
 }
@@ -151,14 +153,14 @@ fn compare(arguments: &Arguments, dir: &Path) -> anyhow::Result<()> {
             std::fs::write(path, svg::picture(&rounds, &cells, day)).with_context(|| path.display().to_string())?;
         }
     }
+    let (load_core, proxy_core, first_port) = (arguments.load_core, arguments.proxy_core, arguments.first_port);
+    if arguments.modes.contains(&Mode::Syscalls) {
+        let plan = syscalls::Plan { first_port, load_core, proxy_core, dir };
+        let traced = programs.iter().filter(|program| Cell::Message.suits(program.kind)).collect::<Vec<_>>();
+        writeln!(stdout(), "{}", plan.run(&traced)?)?;
+    }
     if arguments.modes.contains(&Mode::Failover) {
-        let plan = failover::Plan {
-            kills: arguments.kills,
-            first_port: arguments.first_port,
-            load_core: arguments.load_core,
-            proxy_core: arguments.proxy_core,
-            dir,
-        };
+        let plan = failover::Plan { kills: arguments.kills, first_port, load_core, proxy_core, dir };
         writeln!(stdout(), "{}", plan.run(&programs)?)?;
     }
     Ok(())

@@ -89,7 +89,8 @@ impl Drop for Running {
     }
 }
 
-fn signal(pid: u32, signal: Signal) {
+/// Sends a signal to a process of ours.
+pub(crate) fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         // A process that has ended meanwhile is what was wanted.
         let _gone = kill_process(pid, signal);
