@@ -31,8 +31,8 @@ pub(super) async fn resync(
         return write(&text);
     }
     let answer: ResyncAnswer = decode(&text)?;
-    let what = if answer.accepted { "accepted" } else { "nothing changed" };
-    write(&format!("{what}: {}\n", plain(&answer.reason)))
+    let prefix = if answer.accepted { "" } else { "nothing changed: " };
+    write(&format!("{prefix}{}\n", plain(&answer.reason)))
 }
 
 pub(super) async fn switch(

@@ -6,13 +6,9 @@ use anstyle::Style;
 
 /// One line, without its end.
 pub(in crate::cli) fn line(event: &EventView) -> String {
-    let pair = match (&event.pair, event.epoch) {
-        (Some(pair), Some(epoch)) => format!("{}@{epoch}  ", plain(pair)),
-        (Some(pair), None) => format!("{}  ", plain(pair)),
-        (None, _) => String::new(),
-    };
-    let time = styled(&plain(&event.time), DIM);
-    format!("{time}  {}  {pair}{}", styled(&plain(&event.kind), style(&event.kind)), plain(&event.message))
+    let kind = styled(&format!("{:<14}", plain(&event.kind)), style(&event.kind));
+    // The message is a whole sentence: it names the pair, and the epoch where that matters.
+    format!("{}  {kind}  {}", styled(&plain(&event.time), DIM), plain(&event.message))
 }
 
 fn style(kind: &str) -> Style {

@@ -1,6 +1,8 @@
 //! What the commands print: views in, text out, with colours that the output stream strips where nobody sees them.
 
 pub(super) mod events;
+#[cfg(test)]
+mod golden;
 pub(super) mod sessions;
 pub(super) mod status;
 pub(super) mod table;

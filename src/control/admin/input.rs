@@ -3,7 +3,7 @@
 use super::problem::Problem;
 use crate::model::PairName;
 use axum::{
-    body::Body,
+    body::{Body, HttpBody},
     extract::{FromRequest, FromRequestParts, Path, Request},
     http::{HeaderMap, header, request::Parts},
 };
@@ -74,6 +74,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
 }
 
 async fn read(body: Body) -> Result<bytes::Bytes, Problem> {
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(Problem::too_large(MAX_BODY));
+    }
     match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
         Err(_late) => Err(Problem::slow_body()),
         Ok(Ok(collected)) => Ok(collected.to_bytes()),

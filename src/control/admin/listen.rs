@@ -20,9 +20,9 @@ use tokio::{
 /// Connections at once; further ones wait in the kernel's backlog.
 const MAX_CONNECTIONS: usize = 256;
 /// From the end of one request (or the accept) to the end of the next one's header; so it closes idle connections too.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that takes nothing of its answer for so long is gone.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the answers under way may take once we stop.
 const STOP_TIMEOUT: Duration = Duration::from_millis(500);
 /// Request line and headers together.
