@@ -73,7 +73,7 @@ impl Read for Name {
 schema!(
     Name,
     "Name",
-    json_schema!({ "type": "string", "minLength": 1, "maxLength": 64, "pattern": r"^[^/\s\p{Cc}]([^/\p{Cc}]*[^/\s\p{Cc}])?$" })
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": 64, "pattern": r"^[^/\s\x00-\x1f\x7f-\x9f]([^/\x00-\x1f\x7f-\x9f]*[^/\s\x00-\x1f\x7f-\x9f])?$" })
 );
 
 /// A whole number between two others.

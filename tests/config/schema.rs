@@ -32,6 +32,11 @@ fn every_key_and_every_word_is_documented() {
 }
 
 #[test]
+fn patterns_are_of_the_kind_that_every_dialect_knows() {
+    assert!(!schema().to_string().contains("\\\\p"), "\\\\p is unknown to some");
+}
+
+#[test]
 fn the_schema_accepts_the_example() {
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/failback.toml")).unwrap();
     assert_eq!(violations(&text), Vec::<String>::new());
