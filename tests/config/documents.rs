@@ -52,6 +52,26 @@ fn every_key_has_its_row_in_the_documentation() {
     }
 }
 
+/// With `--help` at its end a command does nothing, and is still refused for a word or option that does not exist.
+#[test]
+fn every_command_in_the_documentation_exists() {
+    let mut tried = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let inline = text.split('`').skip(1).step_by(2);
+        let lines = text.lines().filter(|line| line.starts_with("failback ") && !line.contains(" = "));
+        for command in inline.chain(lines).filter_map(|command| command.strip_prefix("failback ")) {
+            let command = command.split(['#', '|', '>', '\n']).next().unwrap();
+            let program = env!("CARGO_BIN_EXE_failback");
+            let shown = Command::new(program).args(command.split_whitespace()).arg("--help").output().unwrap();
+            let said = String::from_utf8_lossy(&shown.stderr);
+            assert!(shown.status.success(), "{}: failback {command}: {said}", page.display());
+            tried += 1;
+        }
+    }
+    assert!(tried >= 20, "only {tried} commands were found");
+}
+
 #[test]
 fn links_between_documents_lead_somewhere() {
     for page in pages() {
