@@ -5,6 +5,7 @@
 //!   worker 0..n    data: one client session lives on one of them
 //!   journal        the disk, and nobody waits for it but a change of side
 //!   admin          API and /metrics
+//!   link           listens to the kernel's messages about links
 //! ```
 //!
 //! A worker or journal that ends brings the process down: a supervisor that starts it again is better than a node that
@@ -87,7 +88,6 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     // Last, because threads inherit it.
     let _not_allowed = setpriority_process(None, -5);
     let (commands_out, commands) = mpsc::channel(SMALL);
-    let (_link_out, link) = watch::channel(None);
     let parts = Parts {
         config,
         listeners,
@@ -101,7 +101,7 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
         table: table_out,
     };
     let mut levels = workers.progress.clone();
-    let inbox = Inbox { requests, outcomes: workers.outcomes, progress: workers.progress, news, commands, link };
+    let inbox = Inbox { requests, outcomes: workers.outcomes, progress: workers.progress, news, commands };
     let ended = runtime()?.block_on(async {
         tokio::spawn(async move {
             for level in &mut levels {

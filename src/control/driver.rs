@@ -7,7 +7,7 @@
 //!  every worker ─ watch<Progress> ─ task, bell ───▶│        │── oneshot ─────────────────▶ who asked
 //!  journal ────── mpsc<News> 1024 ────────────────▶│ driver │── EventLog, PairMetrics ───▶ admin API
 //!  resolver ───── mpsc<Resolved> 256, task a name ▶│        │
-//!  link ───────── watch<Option<trouble>> ─────────▶│        │══ JoinSet: a task a check, 4096 at most
+//!  kernel ─────── netlink ─ thread, bell ─────────▶│        │══ JoinSet: a task a check, 4096 at most
 //!  signals ────── mpsc<Command> 16 ───────────────▶│        │══ JoinSet: a task a poll, one a pair at most
 //!  the machines' timers ──────────────────────────▶└────────┘══ JoinSet: a reload, one at most
 //! ```
@@ -32,6 +32,7 @@ use super::{
     admin::Tokens,
     clock::{Clock, wall_now},
     journal::{Journal, News, Recovered},
+    link::{self, Links},
     orders::{OrderError, Request},
     probe,
     reload::Plan,
@@ -60,7 +61,7 @@ use std::{
 };
 use table::Publisher;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
 };
 
@@ -109,8 +110,6 @@ pub struct Inbox {
     pub news: mpsc::Receiver<News>,
     /// From whoever watches the process.
     pub commands: mpsc::Receiver<Command>,
-    /// Why the network can't be used from here, in words, while that is so.
-    pub link: watch::Receiver<Option<String>>,
 }
 
 /// What the process is told to do.
@@ -159,7 +158,9 @@ struct Driver {
     asked: BTreeMap<Ticket, orders::Asked>,
     tickets: u64,
     journal_trouble: Option<String>,
-    link_trouble: Option<String>,
+    /// `None` where the kernel can't be asked.
+    links: Option<Links>,
+    link_bell: Arc<Notify>,
 }
 
 impl Driver {
@@ -189,7 +190,8 @@ impl Driver {
             asked: BTreeMap::new(),
             tickets: 0,
             journal_trouble: None,
-            link_trouble: None,
+            links: Links::open().ok(),
+            link_bell: Arc::default(),
         }
     }
 }
@@ -212,10 +214,7 @@ impl Driver {
                 Some(polled) = self.polls.join_next() => if let Ok((pair, machine, done)) = polled {
                     self.polled(&pair, machine, done);
                 },
-                Ok(()) = inbox.link.changed() => {
-                    let trouble = inbox.link.borrow_and_update().clone();
-                    self.link_changed(trouble);
-                },
+                () = self.link_bell.notified() => self.links_changed(),
                 1.. = inbox.outcomes.recv_many(&mut outcomes, OUTCOMES_AT_ONCE) => self.evidence(outcomes),
                 Some(change) = resolved.recv() => self.resolved(change),
                 Some(reload) = self.reloads.join_next() => if let Ok((asked, plan)) = reload {
@@ -240,6 +239,9 @@ impl Driver {
             self.start_pair(spec, stored);
         }
         self.publish_all();
+        if let Err(error) = link::watch(Arc::clone(&self.link_bell)) {
+            tracing::warn!(%error, "links can't be watched; one that is down will look like silent servers");
+        }
     }
 
     async fn end(mut self, inbox: Inbox) {

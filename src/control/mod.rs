@@ -5,6 +5,7 @@ pub mod admin;
 pub mod clock;
 pub mod driver;
 pub mod journal;
+pub mod link;
 pub mod orders;
 pub mod probe;
 pub mod reload;

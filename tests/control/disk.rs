@@ -1,5 +1,6 @@
 //! The journal on a real file system, written by a real process that is killed.
 
+use crate::again::{again, is_second};
 use failback::{
     control::journal::{Journal, News, Receipt},
     decide::{
@@ -9,17 +10,12 @@ use failback::{
     model::{Epoch, PairName, TransitionReason, view::PairStateName},
 };
 use std::{
-    ffi::OsString,
     fs,
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     time::Duration,
 };
 use tokio::sync::mpsc::{Receiver, channel};
-
-/// Tells a test, started again as a program of its own, where to work.
-const DIRECTORY: &str = "FAILBACK_TEST_DIRECTORY";
 
 fn pair() -> PairName {
     "AGG_V".into()
@@ -65,19 +61,9 @@ fn store(journal: &Journal, news: &mut Receiver<News>, epoch: u64, remarks: &mut
     }
 }
 
-/// This very test, as a program that works in `dir`.
-fn again(test: &str, wrapper: &[&str], dir: &Path) -> Child {
-    let mut argv: Vec<OsString> = wrapper.iter().map(Into::into).collect();
-    argv.push(std::env::current_exe().expect("this program").into());
-    argv.extend(["--exact", test, "--nocapture", "--test-threads=1"].map(Into::into));
-    let mut command = Command::new(&argv[0]);
-    command.args(&argv[1..]).env(DIRECTORY, dir).stdout(Stdio::piped());
-    command.spawn().expect("the test starts again")
-}
-
 #[test]
 fn kill_9_at_any_moment_loses_nothing_that_was_confirmed() {
-    if let Some(dir) = std::env::var_os(DIRECTORY) {
+    if let Some(dir) = is_second() {
         write_until_killed(Path::new(&dir));
     }
     let dir = tempfile::tempdir().expect("a directory");
@@ -115,7 +101,7 @@ const SMALL_DISK: [&str; 6] =
 
 #[test]
 fn a_full_disk_stops_no_change_of_side_for_thousands_of_records_and_is_said_after_that() {
-    if let Some(dir) = std::env::var_os(DIRECTORY) {
+    if let Some(dir) = is_second() {
         write_on_a_full_disk(Path::new(&dir));
         return;
     }

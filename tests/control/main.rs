@@ -2,12 +2,16 @@
 //! processes, wrong configurations.
 
 #[cfg(test)]
+mod again;
+#[cfg(test)]
 #[path = "../common/mod.rs"]
 mod common;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod lifecycle;
+#[cfg(test)]
+mod link;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]

@@ -42,8 +42,8 @@ impl Chronicle {
         self.last_seq += 1;
         let Story { kind, reason, message, grave } = story;
         match grave {
-            true => tracing::warn!(kind, "{message}"),
-            false => tracing::info!(kind, "{message}"),
+            true => tracing::warn!(target: "failback", kind, "{message}"),
+            false => tracing::info!(target: "failback", kind, "{message}"),
         }
         let event = EventView {
             seq: self.last_seq,

@@ -3,7 +3,7 @@
 use super::{
     Driver,
     pair::{Addresses, Pair},
-    progress,
+    progress, words,
 };
 use crate::{
     control::{journal::News, probe, resolve::Resolved},
@@ -17,10 +17,7 @@ impl Driver {
         let (name, now) = (spec.name.clone(), self.clock.now());
         self.incarnations += 1;
         let metrics = self.metrics.pair(&spec);
-        let mut pair = Pair::new(spec, stored, self.incarnations, metrics, now);
-        if self.link_trouble.is_some() {
-            pair.machine.handle_input(now, Input::LocalTrouble(true));
-        }
+        let pair = Pair::new(spec, stored, self.incarnations, metrics, now);
         self.pairs.insert(name.clone(), pair);
         self.resolve_literals(&name);
         self.timed(&name);
@@ -43,6 +40,7 @@ impl Driver {
             }
         }
         self.settle();
+        self.look_at_links(name);
     }
 
     /// What resolver and metrics follow is what is configured now.
@@ -113,6 +111,7 @@ impl Driver {
         if current && pair.resolved(&upstream, &addresses) {
             tracing::info!(pair = %name, %upstream, %address, ?addresses, "resolved");
             self.input(&name, Input::Resolved(upstream, addresses));
+            self.look_at_links(&name);
         }
     }
 
@@ -122,19 +121,28 @@ impl Driver {
         self.input(name, Input::SignalPolled { done });
     }
 
-    pub(super) fn link_changed(&mut self, trouble: Option<String>) {
-        let (had, has) = (self.link_trouble.is_some(), trouble.is_some());
-        match &trouble {
-            Some(words) => self.chronicle.node(&self.journal, "local_trouble", true, words.clone()),
-            None if had => self.chronicle.node(&self.journal, "local_recovered", false, "the network is back".into()),
-            None => {}
+    /// A link went up or down: whose servers are behind it?
+    pub(super) fn links_changed(&mut self) {
+        for name in self.pairs.keys().cloned().collect::<Vec<_>>() {
+            self.look_at_links(&name);
         }
-        self.link_trouble = trouble;
-        if had != has {
-            for name in self.pairs.keys().cloned().collect::<Vec<_>>() {
-                self.input(&name, Input::LocalTrouble(has));
-            }
+    }
+
+    /// Trouble with the link towards any of the pair's own servers makes its failed checks worthless, those of the others
+    /// too: a pair that changes sides must know about both.
+    fn look_at_links(&mut self, name: &PairName) {
+        let (Some(links), Some(pair)) = (&self.links, self.pairs.get_mut(name)) else { return };
+        let servers = pair.spec.upstreams().filter_map(|(_, upstream)| pair.addresses(&upstream.name));
+        let trouble = servers.filter_map(|addresses| links.trouble_towards(addresses)).next();
+        let had = std::mem::replace(&mut pair.link_trouble, trouble.clone()).is_some();
+        if had == trouble.is_some() {
+            return;
         }
+        let has = trouble.is_some();
+        let epoch = pair.machine.status(self.clock.now()).epoch;
+        let story = words::link_story(name, trouble.as_deref());
+        self.chronicle.pair(&self.journal, name, epoch, story);
+        self.input(name, Input::LocalTrouble(has));
     }
 
     pub(super) fn time_out(&mut self) {

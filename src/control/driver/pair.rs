@@ -35,6 +35,8 @@ pub(super) struct Pair {
     pub(super) told: Option<(OrderGiven, Sum)>,
     /// Its source of the signal is being asked.
     pub(super) polling: bool,
+    /// A link towards its servers is down; in words.
+    pub(super) link_trouble: Option<String>,
     /// What is on stable storage.
     pub(super) stored: Stored,
     /// Records on their way to the disk, and since when.
@@ -54,6 +56,7 @@ impl Pair {
             wake: None,
             told: None,
             polling: false,
+            link_trouble: None,
             stored,
             writing: BTreeMap::new(),
             addresses: BTreeMap::new(),

@@ -99,7 +99,10 @@ impl Driver {
     }
 
     fn warnings(&self, pairs: &[PairView]) -> Vec<String> {
-        let mut warnings: Vec<String> = self.journal_trouble.iter().chain(&self.link_trouble).cloned().collect();
+        let mut warnings: Vec<String> = self.journal_trouble.iter().cloned().collect();
+        let links =
+            self.pairs.iter().filter_map(|(name, pair)| Some(format!("{name}: {}", pair.link_trouble.as_ref()?)));
+        warnings.extend(links);
         let now = self.clock.now();
         let waiting =
             self.pairs.values().flat_map(|pair| pair.writing.values()).map(|(since, _)| now.since(*since)).max();

@@ -77,6 +77,15 @@ pub(super) fn story(spec: &PairSpec, note: &Note, by: Option<&str>) -> Story {
     Story { kind, reason, message, grave }
 }
 
+/// A link that is down, or up again.
+pub(super) fn link_story(pair: &PairName, trouble: Option<&str>) -> Story {
+    let (kind, message) = match trouble {
+        Some(trouble) => ("local_trouble", format!("{pair}: {trouble}; checks count for nothing until it is up")),
+        None => ("local_recovered", format!("{pair}: the links to its servers are up")),
+    };
+    Story { kind, reason: None, message, grave: trouble.is_some() }
+}
+
 /// The kind of a transition; `to_upstream` if clients go to another server.
 fn transition_kind(
     spec: &PairSpec,
