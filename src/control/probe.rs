@@ -51,31 +51,34 @@ pub struct Ended {
 pub async fn check(target: &Target) -> CheckResult {
     let start = Instant::now();
     let deadline = start + target.timeout;
+    let mut answer = Vec::new();
     let result = match dial(&target.addresses, target.timeout).await {
         Ok(stream) => match &target.check {
             Check::Connect => Ok(()),
-            Check::SendExpect { send, expect } => match timeout_at(deadline, converse(stream, send, expect)).await {
-                Ok(answer) => answer,
-                Err(_) => Err(CheckResult::TimedOut),
-            },
+            Check::SendExpect { send, expect } => {
+                let conversation = converse(stream, send, expect, &mut answer);
+                timeout_at(deadline, conversation).await.unwrap_or(Err(CheckResult::TimedOut))
+            }
         },
         Err(DialError::Refused | DialError::Unreachable(_)) => Err(CheckResult::Refused),
         Err(DialError::TimedOut) => Err(CheckResult::TimedOut),
         Err(DialError::Local(source)) => Err(CheckResult::Local(source.to_string())),
     };
     let took = start.elapsed();
-    match result {
-        Ok(()) => CheckResult::Passed { took },
-        Err(CheckResult::TimedOut) if took > target.timeout + LATE => {
+    match (result, &target.check) {
+        (Ok(()), _) => CheckResult::Passed { took },
+        (Err(CheckResult::TimedOut), _) if took > target.timeout + LATE => {
             CheckResult::Local(format!("held up: a deadline of {:?} was noticed after {took:?}", target.timeout))
         }
-        Err(failure) => failure,
+        // A server that refuses what we said need not hang up (`-NOAUTH`): it waits for us to say something better.
+        (Err(CheckResult::TimedOut), Check::SendExpect { expect, .. }) if !answer.is_empty() => wrong(&answer, expect),
+        (Err(failure), _) => failure,
     }
 }
 
-async fn converse(mut stream: TcpStream, send: &[u8], expect: &[u8]) -> Result<(), CheckResult> {
+/// Reads into `answer`, until what is expected is there.
+async fn converse(mut stream: TcpStream, send: &[u8], expect: &[u8], answer: &mut Vec<u8>) -> Result<(), CheckResult> {
     stream.write_all(send).await.map_err(|error| broken(&error))?;
-    let mut answer = Vec::new();
     loop {
         let mut more = [0; ANSWER];
         let read = stream.read(&mut more[answer.len()..]).await.map_err(|error| broken(&error))?;
@@ -84,7 +87,7 @@ async fn converse(mut stream: TcpStream, send: &[u8], expect: &[u8]) -> Result<(
             return Ok(());
         }
         if read == 0 {
-            return Err(wrong(&answer, expect));
+            return Err(wrong(answer, expect));
         }
     }
 }
@@ -167,6 +170,13 @@ mod tests {
         let address = server(&["-ERR\r\n"], true).await;
         let result = check(&target(address, ping(), SOON)).await;
         assert_eq!(result, CheckResult::Wrong(r#""-ERR\r\n" where "+PONG" was expected"#.into()));
+    }
+
+    #[tokio::test]
+    async fn a_wrong_answer_is_shown_though_the_server_does_not_hang_up() {
+        let address = server(&["-NOAUTH\r\n"], false).await;
+        let result = check(&target(address, ping(), Duration::from_millis(500))).await;
+        assert_eq!(result, CheckResult::Wrong(r#""-NOAUTH\r\n" where "+PONG" was expected"#.into()));
     }
 
     #[tokio::test]
