@@ -121,8 +121,10 @@ fn pair_warnings(view: &PairView, warnings: &mut Vec<String>) {
     let pair = &view.pair;
     if view.state == PairStateName::NoServer {
         warnings.push(format!("{pair}: nobody is served: {}", view.reason.words()));
-    } else if view.active_side == Side::Backup && view.upstreams.iter().any(|its| its.role == UpstreamRole::Primary) {
-        warnings.push(format!("{pair}: on its backup {} since {}", view.active_upstream, view.since));
+    } else if view.active_side == Side::Backup
+        && let Some(primary) = view.upstreams.iter().find(|its| its.role == UpstreamRole::Primary)
+    {
+        warnings.push(away(view, primary));
     }
     for upstream in
         view.upstreams.iter().filter(|its| its.health == HealthName::Down && its.name != view.active_upstream)
@@ -132,4 +134,20 @@ fn pair_warnings(view: &PairView, warnings: &mut Vec<String>) {
     let marks =
         [(view.latched, "latched by its flap budget"), (view.frozen, "frozen"), (view.pinned, "pinned by a switch")];
     warnings.extend(marks.iter().filter(|(set, _)| *set).map(|(_, mark)| format!("{pair}: {mark}")));
+}
+
+/// A pair on its backup. A primary that has been healthy for long may be a signal that was lost (`N7`).
+fn away(view: &PairView, primary: &UpstreamView) -> String {
+    let how = if view.pinned { "switched" } else { "failed over" };
+    let health = match primary.health {
+        HealthName::Up => format!("healthy since {}", primary.since),
+        HealthName::Down => format!("down since {}", primary.since),
+        HealthName::Unknown => "not checked enough yet".into(),
+    };
+    let signal = match (view.state, &view.resynced_since) {
+        (PairStateName::Returning, _) => ", clients are on their way back",
+        (_, Some(_)) => ", resynchronised",
+        (_, None) => ", no resync signal is valid",
+    };
+    format!("{}: {how} to {}; primary {} {health}{signal}", view.pair, view.active_upstream, primary.name)
 }
