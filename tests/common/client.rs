@@ -97,3 +97,21 @@ impl Client {
         Ok(Self { stream: BufReader::with_capacity(512, stream) })
     }
 }
+
+/// How many of these are still connected.
+pub(crate) fn alive(clients: &mut [Client]) -> usize {
+    clients.iter_mut().map(|client| usize::from(!client.ended())).sum()
+}
+
+/// What a probe with several proxy addresses does: the first that serves it, and the name of the server it got.
+#[track_caller]
+pub(crate) fn first_that_serves(addresses: &[SocketAddr]) -> (Client, String) {
+    for address in addresses {
+        let Ok(mut client) = Client::try_connect(*address) else { continue };
+        if let Ok(answer) = client.ask("who") {
+            let name = answer.split(':').next().expect("an answer has a name").to_owned();
+            return (client, name);
+        }
+    }
+    panic!("nobody serves at {addresses:?}");
+}

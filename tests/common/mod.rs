@@ -1,5 +1,5 @@
 //! What the tests that run the whole program share. Everything here is real: the program itself with a configuration of
-//! its own ([`proxy`]), its admin API ([`admin`]), servers that can be killed and revived ([`server`]), clients that feel
+//! its own ([`proxy`]), its admin API ([`admin`]), servers that can be killed and revived ([`server`], [`redis`]), clients that feel
 //! what a probe feels ([`client`]), children that never outlive a test ([`process`]).
 //!
 //! Tests run side by side: each takes loopback addresses of its own ([`address`]), so that no two ever want one port.
@@ -10,6 +10,7 @@ pub(crate) mod admin;
 pub(crate) mod client;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod redis;
 pub(crate) mod server;
 
 use std::time::{Duration, Instant};

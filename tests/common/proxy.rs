@@ -11,7 +11,7 @@ use super::{
 };
 use failback::model::{
     Side,
-    view::{EventView, PairStateName, PairView},
+    view::{EventView, HealthName, PairStateName, PairView},
 };
 use std::{
     ffi::OsString,
@@ -32,6 +32,8 @@ pub(crate) struct Proxy {
     /// `ip netns exec NAME`, or nothing.
     wrapper: Vec<OsString>,
     dir: TempDir,
+    /// Further lines of `[node]`.
+    node: &'static str,
     /// Where clients connect.
     pub(crate) route: SocketAddr,
     /// Its API.
@@ -51,26 +53,46 @@ impl Proxy {
         proxy
     }
 
+    /// The same with further lines for `[node]`.
+    pub(crate) fn with_node(node: &'static str, pair: &str) -> Self {
+        let mut proxy = Self::prepared(pair);
+        proxy.node = node;
+        proxy.configure(pair);
+        proxy.launch();
+        proxy
+    }
+
     /// Writes the configuration, starts nothing.
     pub(crate) fn prepared(pair: &str) -> Self {
         let ip = own_ip();
-        let (route, admin) = (free_port(ip), free_port(ip));
-        Self::at(route, Admin::Tcp(admin), Vec::new(), pair)
+        Self::at(free_port(ip), Admin::Tcp(free_port(ip)), Vec::new(), pair)
     }
 
     /// The same at addresses of choice, the program being executed by `wrapper`.
     pub(crate) fn at(route: SocketAddr, admin: Admin, wrapper: Vec<OsString>, pair: &str) -> Self {
-        let dir = TempDir::with_prefix("failback-").expect("a directory");
-        let proxy = Self { process: None, wrapper, dir, route, admin };
+        Self::in_directory(directory(), route, admin, wrapper, pair)
+    }
+
+    /// Starts the program inside a network namespace, with its admin API on a unix socket, which is reached from here.
+    pub(crate) fn inside(wrapper: &[&str], route: SocketAddr, pair: &str) -> Self {
+        let dir = directory();
+        let admin = Admin::Unix(dir.path().join("admin.sock"));
+        let mut proxy = Self::in_directory(dir, route, admin, wrapper.iter().map(OsString::from).collect(), pair);
+        proxy.launch();
+        proxy
+    }
+
+    fn in_directory(dir: TempDir, route: SocketAddr, admin: Admin, wrapper: Vec<OsString>, pair: &str) -> Self {
+        let proxy = Self { process: None, wrapper, dir, node: "", route, admin };
         proxy.configure(pair);
         proxy
     }
 
     /// Writes the configuration anew; takes effect at the next launch or reload.
     pub(crate) fn configure(&self, pair: &str) {
-        let (state, admin, route) = (self.dir.path().join("state"), &self.admin, self.route);
+        let (state, admin, route, node) = (self.dir.path().join("state"), &self.admin, self.route, self.node);
         let text = format!(
-            "[node]\nname = \"PROXY\"\nstate_dir = {state:?}\n\n[admin]\nlisten = \"{admin}\"\n\n[pairs.{PAIR}]\n{pair}\n\n\
+            "[node]\nname = \"PROXY\"\nstate_dir = {state:?}\n{node}\n\n[admin]\nlisten = \"{admin}\"\n\n[pairs.{PAIR}]\n{pair}\n\n\
              [routes.probes]\nlisten = [\"{route}\"]\npair = \"{PAIR}\"\n"
         );
         fs::write(self.config(), text).expect("the configuration can be written");
@@ -122,6 +144,11 @@ impl Proxy {
         Client::connect(self.route)
     }
 
+    /// Is a new client refused? That may show as early as in its connecting.
+    pub(crate) fn refuses(&self) -> bool {
+        Client::try_connect(self.route).and_then(|mut client| client.ask("who")).is_err()
+    }
+
     /// Which server a new client is led to now.
     #[track_caller]
     pub(crate) fn leads_to(&self) -> String {
@@ -160,15 +187,32 @@ impl Proxy {
 
     /// Waits until this upstream's health is as wanted.
     #[track_caller]
-    pub(crate) fn until_health(&self, upstream: &str, health: failback::model::view::HealthName) -> PairView {
+    pub(crate) fn until_health(&self, upstream: &str, health: HealthName) -> PairView {
         self.until(&format!("{upstream} is {health:?}"), |pair| {
             pair.upstreams.iter().any(|its| &*its.name == upstream && its.health == health)
         })
     }
 
-    /// The events so far that changed the pair's side or state.
+    /// Waits until clients may be sent to this upstream, were it its turn.
+    #[track_caller]
+    pub(crate) fn until_admissible(&self, upstream: &str) -> PairView {
+        self.until(&format!("{upstream} is admissible"), |pair| {
+            pair.upstreams.iter().any(|its| &*its.name == upstream && its.admissible)
+        })
+    }
+
+    /// The events so far.
+    #[track_caller]
     pub(crate) fn events(&self) -> Vec<EventView> {
         self.admin.events()
+    }
+
+    /// The events of this kind so far.
+    #[track_caller]
+    pub(crate) fn events_of(&self, kind: &str) -> Vec<EventView> {
+        let mut events = self.admin.events();
+        events.retain(|event| event.kind == kind);
+        events
     }
 
     /// Failovers so far.
@@ -183,12 +227,16 @@ impl Proxy {
 
     /// Runs a command of the program against this node.
     pub(crate) fn cli(&self, words: &[&str]) -> Output {
-        let program = [env!("CARGO_BIN_EXE_failback")];
         let admin = match &self.admin {
             Admin::Tcp(address) => format!("http://{address}"),
             unix @ Admin::Unix(_) => unix.to_string(),
         };
-        command(&program).args(words).args(["--admin", &admin]).output().expect("the program runs")
+        self.program(&[words, &["--admin", &admin]].concat())
+    }
+
+    /// Runs a command of the program that concerns no node.
+    pub(crate) fn program(&self, words: &[&str]) -> Output {
+        command(&[env!("CARGO_BIN_EXE_failback")]).args(words).output().expect("the program runs")
     }
 
     /// The same; must succeed; what it printed.
@@ -199,4 +247,8 @@ impl Proxy {
         assert!(output.status.success(), "failback {words:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
         said
     }
+}
+
+fn directory() -> TempDir {
+    TempDir::with_prefix("failback-").expect("a directory")
 }

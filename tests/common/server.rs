@@ -33,6 +33,7 @@ pub(crate) struct Server {
 /// What a server saw. Health checks connect and say nothing, so only connections that spoke are sessions.
 #[derive(Default)]
 struct Seen {
+    listens: AtomicBool,
     sessions: AtomicUsize,
     served: AtomicUsize,
     asked: AtomicUsize,
@@ -42,7 +43,12 @@ struct Seen {
 impl Server {
     /// A server called `name` on an address of its own.
     pub(crate) fn start(name: &'static str) -> Self {
-        let server = Self::dead(name);
+        Self::start_at(name, own_address())
+    }
+
+    /// A server called `name` at an address of the network namespace the caller is in.
+    pub(crate) fn start_at(name: &'static str, address: SocketAddr) -> Self {
+        let server = Self { address, ..Self::dead(name) };
         server.revive();
         server
     }
@@ -75,10 +81,10 @@ impl Server {
     /// As `kill -9` does: listener and connections are gone at once.
     pub(crate) fn kill(&self) {
         self.life.send_replace(false);
-        super::eventually("a killed server refuses", || std::net::TcpStream::connect(self.address).err());
+        super::eventually("a killed server listens no more", || (!self.seen.listens.load(Relaxed)).then_some(()));
     }
 
-    /// Starts it again on the same address.
+    /// Starts it again on the same address, in the network namespace the caller is in.
     pub(crate) fn revive(&self) {
         let listener = {
             let _inside = RUNTIME.enter();
@@ -86,7 +92,11 @@ impl Server {
         };
         self.life.send_replace(true);
         let (name, seen, life) = (self.name, Arc::clone(&self.seen), self.life.subscribe());
-        RUNTIME.spawn(serve(name, listener, seen, life));
+        seen.listens.store(true, Relaxed);
+        RUNTIME.spawn(async move {
+            serve(name, listener, &seen, life).await;
+            seen.listens.store(false, Relaxed);
+        });
     }
 
     /// Sessions that have spoken and are still there.
@@ -106,13 +116,13 @@ impl Server {
 }
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = TcpSocket::new_v4()?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(4096)
 }
 
-async fn serve(name: &'static str, listener: TcpListener, seen: Arc<Seen>, life: watch::Receiver<bool>) {
+async fn serve(name: &'static str, listener: TcpListener, seen: &Arc<Seen>, life: watch::Receiver<bool>) {
     let mut death = life.clone();
     loop {
         let accepted = tokio::select! {
@@ -121,7 +131,7 @@ async fn serve(name: &'static str, listener: TcpListener, seen: Arc<Seen>, life:
         };
         match accepted {
             Ok((stream, _)) => {
-                let (seen, mut death) = (Arc::clone(&seen), life.clone());
+                let (seen, mut death) = (Arc::clone(seen), life.clone());
                 tokio::spawn(async move {
                     tokio::select! {
                         _ = death.wait_for(|alive| !alive) => {}
