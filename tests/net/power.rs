@@ -1,0 +1,82 @@
+//! A primary that is silent, and one that refuses.
+
+use crate::{
+    common::{
+        client::Client,
+        eventually,
+        proxy::{PAIR, Proxy},
+    },
+    lab::{Lab, pair},
+};
+use failback::model::{Side, view::HealthName};
+use std::time::{Duration, Instant, SystemTime};
+
+/// With default settings (`design.md` §2).
+const LIMIT: Duration = Duration::from_millis(3500);
+
+/// What a machine busy with other things may add to a single run.
+const NOISE: Duration = Duration::from_millis(500);
+
+#[test]
+fn a_primary_that_loses_power_is_left_within_three_and_a_half_seconds_and_its_sessions_are_cut() {
+    let lab = Lab::build();
+    let _servers = lab.servers();
+    let proxy = lab.proxy(&pair("failback = { stable_for = \"100ms\" }"));
+    proxy.until_admissible("AGG_B");
+
+    let mut gaps = Vec::new();
+    for _ in 0..3 {
+        let mut probes: Vec<Client> = (0..5).map(|_| lab.client()).collect();
+        for probe in &mut probes {
+            assert_eq!(probe.server(), "AGG_P");
+        }
+        let fault = SystemTime::now();
+        lab.silence("primary");
+        probes.iter_mut().for_each(Client::wait_end);
+        assert_eq!(lab.client().server(), "AGG_B");
+        let pair = proxy.settled_on(Side::Backup);
+        assert_eq!(pair.reason.as_str(), "upstream_silent");
+        gaps.push(last_failover(&proxy).duration_since(fault).expect("the failover follows the fault"));
+
+        lab.heal("primary");
+        return_to_primary(&proxy);
+    }
+
+    gaps.sort();
+    println!("power loss to failover: {gaps:?}");
+    assert!(gaps[1] <= LIMIT, "in the median: {gaps:?}");
+    assert!(gaps[2] <= LIMIT + NOISE, "in every case: {gaps:?}");
+}
+
+#[test]
+fn a_primary_whose_host_answers_with_rst_is_left_at_once() {
+    let lab = Lab::build();
+    let _servers = lab.servers();
+    let proxy = lab.proxy(&pair("failback = { stable_for = \"100ms\" }"));
+    proxy.until_admissible("AGG_B");
+    let mut probe = lab.client();
+    assert_eq!(probe.server(), "AGG_P");
+
+    // The session's next byte is answered with RST, as are the checks from now on.
+    lab.filter("primary", "chain in { type filter hook input priority 0; tcp dport 4100 reject with tcp reset; }");
+    let fault = Instant::now();
+    probe.say("into the dark").expect("the proxy's kernel takes it");
+    probe.wait_end();
+    assert_eq!(lab.client().server(), "AGG_B");
+    assert!(fault.elapsed() < Duration::from_secs(2), "{:?}, though every check is refused", fault.elapsed());
+    assert_eq!(proxy.settled_on(Side::Backup).reason.as_str(), "upstream_refused");
+}
+
+fn return_to_primary(proxy: &Proxy) {
+    proxy.until_health("AGG_P", HealthName::Up);
+    // A check from the silence may end as unanswered yet, which makes an end of a signal, too: it is sent again.
+    eventually("the signal is accepted", || proxy.admin.resync(PAIR, "{}").accepted.then_some(()));
+    proxy.settled_on(Side::Primary);
+    proxy.until_admissible("AGG_B");
+}
+
+fn last_failover(proxy: &Proxy) -> SystemTime {
+    let events = proxy.events_of("failover");
+    let event = events.last().expect("a failover is an event");
+    humantime::parse_rfc3339(&event.time).expect("an RFC 3339 time")
+}
