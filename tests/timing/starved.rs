@@ -1,0 +1,64 @@
+//! A proxy that is busy, or was not running at all for a while, blames nobody else.
+
+use crate::{
+    alone,
+    common::{SOON, process::Process, proxy::Proxy, redis::Redis, server::Server, throughout},
+};
+use failback::model::Side;
+use std::{fs, time::Duration};
+
+#[test]
+fn a_worker_at_full_load_makes_no_false_failover() {
+    let _machine = alone();
+    let (primary, backup) = (Redis::start("AGG_P"), Redis::start("AGG_B"));
+    let pair = format!("primary = {}\nbackups = [{}]\n", primary.toml(), backup.toml());
+    let mut proxy = Proxy::with_node("workers = 1", &pair);
+    proxy.until_admissible("AGG_B");
+    // More than one worker can do: small questions from 64 clients, two processes of them.
+    let (ip, port) = (proxy.route.ip().to_string(), proxy.route.port().to_string());
+    let load = ["redis-benchmark", "-h", &ip, "-p", &port, "-c", "32", "-n", "100000000", "-t", "ping_mbulk", "-q"];
+    let mut benchmarks = [1, 2].map(|number| Process::start(&load, &proxy.dir().join(format!("load-{number}"))));
+    proxy.until("64 sessions", |pair| pair.sessions.primary >= 64);
+
+    let before = busiest_thread(proxy.process().id());
+    throughout(Duration::from_secs(20), "no failover because the proxy is busy", || {
+        let pair = proxy.pair();
+        pair.active_side == Side::Primary && pair.epoch.0 == 1
+    });
+    let share = (busiest_thread(proxy.process().id()) - before).as_secs_f64() / 20.0;
+    println!("the worker wanted {:.0} % of a core", share * 100.0);
+    assert!(share > 0.7, "the worker was not busy: {share}");
+    assert!(benchmarks.iter_mut().all(|load| load.ended().is_none()), "no session was cut");
+    assert_eq!(proxy.failovers(), 0.0);
+}
+
+#[test]
+fn a_proxy_that_was_frozen_for_five_seconds_changes_no_side() {
+    let _machine = alone();
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let mut proxy = Proxy::start(&primary, &backup, "");
+    proxy.until_admissible("AGG_B");
+    let mut probe = proxy.client();
+    assert_eq!(probe.server(), "AGG_P");
+
+    proxy.process().signal("STOP");
+    std::thread::sleep(Duration::from_secs(5));
+    proxy.process().signal("CONT");
+
+    throughout(Duration::from_secs(5), "no change of side", || proxy.pair().epoch.0 == 1 && !probe.ended());
+    probe.patience(SOON);
+    assert_eq!(probe.server(), "AGG_P");
+    assert_eq!(proxy.failovers(), 0.0);
+}
+
+/// How long the thread that wanted most wanted a processor: the time it had one and the time it waited for one (the first
+/// two fields of `schedstat`, nanoseconds). Others may use this machine, so the time it had alone says little.
+fn busiest_thread(process: u32) -> Duration {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("the proxy runs");
+    let stats = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
+    let wanted = stats.map(|stat| {
+        let fields = stat.split_whitespace().take(2);
+        Duration::from_nanos(fields.map(|field| field.parse::<u64>().expect("a number")).sum())
+    });
+    wanted.max().expect("a process has a thread")
+}
