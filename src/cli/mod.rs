@@ -90,11 +90,13 @@ struct ReaderGone;
 
 /// Writes `text` to stdout, without colours where nobody sees them, and ends its last line.
 fn write(text: &str) -> anyhow::Result<()> {
-    let mut out = anstream::stdout().lock();
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    let written =
-        out.write_all(text.as_bytes()).and_then(|()| out.write_all(end.as_bytes())).and_then(|()| out.flush());
-    match written {
+    write_as_it_is(&format!("{text}{end}"))
+}
+
+fn write_as_it_is(text: &str) -> anyhow::Result<()> {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ReaderGone.into()),
         written => Ok(written?),
     }

@@ -1,6 +1,6 @@
 //! A picture that is drawn again and again: in place on a terminal, one below the other elsewhere.
 
-use super::write;
+use super::{write, write_as_it_is};
 use rustix::{
     stdio::stdin,
     termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcsetattr},
@@ -44,7 +44,7 @@ impl Screen {
         }
         // Home; each line cleared to its end, then what is left below. No flicker, unlike clearing first.
         let lines = picture.replace('\n', "\x1b[K\n");
-        write(&format!("\x1b[H{lines}\x1b[J"))
+        write_as_it_is(&format!("\x1b[H{lines}\x1b[J"))
     }
 
     /// Waits; true as soon as the user wants it to end (q, Ctrl-C).

@@ -41,6 +41,11 @@ impl EventLog {
         (ring.iter().filter(|event| event.seq > seq).cloned().collect(), self.news.subscribe())
     }
 
+    /// The number of the newest event; 0 if there was none.
+    pub fn newest(&self) -> u64 {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner).back().map_or(0, |event| event.seq)
+    }
+
     /// The events after `seq` (0 = all that are kept).
     pub fn since(&self, seq: u64) -> Vec<EventView> {
         self.follow(seq).0

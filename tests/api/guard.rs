@@ -122,6 +122,21 @@ fn loopback_names_and_the_own_origin_are_good() {
 }
 
 #[test]
+fn beyond_loopback_the_token_counts_and_not_the_name() {
+    let open = |config: String| {
+        let listen = config.lines().find(|line| line.starts_with("listen = \"")).unwrap().to_owned();
+        let port = listen.trim_end_matches('"').rsplit(':').next().unwrap().to_owned();
+        config.replacen(&listen, &format!("listen = \"0.0.0.0:{port}\"\ntoken_file = \"admin.token\""), 1)
+    };
+    let node = Node::with(open);
+    let host = "Host: proxy-a.example.net:9900";
+    send(node.api(), "GET /api/v1/status", &[host], "").problem(401);
+    assert_eq!(send(node.api(), "GET /api/v1/status", &[host, "Authorization: Bearer r3ad"], "").code, 200);
+    let foreign = [host, "Authorization: Bearer 0perate", "Origin: http://evil.example"];
+    send(node.api(), "POST /api/v1/pairs/AGG_V/freeze", &foreign, "").problem(403);
+}
+
+#[test]
 fn tokens_are_read_again_at_a_reload_and_a_bad_file_changes_nothing() {
     let node = Node::with_tokens();
     let file = node.proxy.dir().join("admin.token");

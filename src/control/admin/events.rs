@@ -64,8 +64,7 @@ fn resume_after(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
 
 /// A number that lies ahead of all events is from another life of this node: everything is news then.
 fn known(log: &EventLog, since: Option<u64>) -> u64 {
-    let since = since.unwrap_or(0);
-    if log.since(0).last().is_some_and(|newest| newest.seq < since) { 0 } else { since }
+    since.filter(|since| *since <= log.newest()).unwrap_or(0)
 }
 
 fn follow(served: &Served, since: Option<u64>) -> Result<Response, Problem> {

@@ -54,7 +54,11 @@ pub(super) async fn admit(
         Ok(caller) => {
             request.extensions_mut().insert(caller);
         }
-        Err(problem) => return problem.into_response(),
+        Err(problem) => {
+            let path = request.uri().path();
+            tracing::debug!(status = problem.status, ?peer, method = %request.method(), path, "refused");
+            return problem.into_response();
+        }
     }
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
