@@ -1,4 +1,5 @@
-//! Clients that connect, ask, are answered and go, again and again: what a newcomer feels at every moment.
+//! Clients that come one after the other, whether or not those before them have been served: each connects, asks, is
+//! answered and goes. What a newcomer feels at every moment.
 
 use crate::harness::wire::{Ask, FRAME, Hello, Kind};
 use anyhow::ensure;
@@ -13,13 +14,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Newcomers at a time, and how long each rests between two tries.
-const COUNT: usize = 4;
-const REST: Duration = Duration::from_millis(2);
+/// One comes this often.
+const EVERY: Duration = Duration::from_millis(5);
+/// What a newcomer's thread needs.
+const STACK: usize = 64 * 1024;
 /// After this long a newcomer gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Threads of them.
+/// A thread that sends them, and what they say.
 pub(crate) struct Newcomers {
     answers: mpsc::Receiver<(Instant, Option<(Instant, Hello)>)>,
     stop: Arc<AtomicBool>,
@@ -30,18 +32,25 @@ impl Newcomers {
     pub(crate) fn start(target: SocketAddr) -> Self {
         let (tell, answers) = mpsc::channel();
         let stop = Arc::new(AtomicBool::new(false));
-        for _ in 0..COUNT {
-            let (tell, stop) = (tell.clone(), Arc::clone(&stop));
-            std::thread::spawn(move || {
-                while !stop.load(Relaxed) && tell.send((Instant::now(), ask(target, PATIENCE).ok())).is_ok() {
-                    std::thread::sleep(REST);
-                }
-            });
-        }
+        let stopped = Arc::clone(&stop);
+        std::thread::spawn(move || {
+            while !stopped.load(Relaxed) {
+                let tell = tell.clone();
+                let newcomer = move || {
+                    let came = Instant::now();
+                    // When nobody wants to know any more, it doesn't matter.
+                    let _nobody = tell.send((came, ask(target, PATIENCE).ok()));
+                };
+                // A machine that has no thread left has enough newcomers waiting.
+                let _none_left = std::thread::Builder::new().stack_size(STACK).spawn(newcomer);
+                std::thread::sleep(EVERY);
+            }
+        });
         Self { answers, stop }
     }
 
-    /// How long after `since` a newcomer was first answered as `wanted`, and how many were turned away until then.
+    /// How long after `since` one who came after it was first answered as `wanted`, and how many of those who came after it
+    /// were turned away until then.
     pub(crate) fn first(
         &self,
         since: Instant,
@@ -52,7 +61,7 @@ impl Newcomers {
         while since.elapsed() < limit {
             let Ok((came, answer)) = self.answers.recv_timeout(limit.saturating_sub(since.elapsed())) else { break };
             match answer {
-                Some((answered, hello)) if answered > since && wanted(hello) => {
+                Some((answered, hello)) if came > since && wanted(hello) => {
                     return (Some(answered.duration_since(since)), turned_away);
                 }
                 Some(_) => {}

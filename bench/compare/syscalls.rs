@@ -22,7 +22,7 @@ use std::{
 const LOADS: [(&str, &str); 3] = [
     ("lone message", "ping-pong --sessions 1 --rate 400"),
     ("message in a crowd", "ping-pong --sessions 100"),
-    ("connect, ask, close", "connect --rate 200"),
+    ("connect, ask, close", "connect --concurrency 1"),
 ];
 /// How long each is counted.
 const SECONDS: f64 = 2.5;
