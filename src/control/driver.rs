@@ -5,10 +5,10 @@
 //!  admin API ──── mpsc<Request> 256 ──────────────▶┌────────┐── watch<Arc<RouteTable>> ──▶ every worker
 //!  every worker ─ mpsc<Outcome> 4096, lossy ──────▶│        │── sync_channel 1024 ───────▶ journal thread
 //!  every worker ─ watch<Progress> ─ task, bell ───▶│        │── oneshot ─────────────────▶ who asked
-//!  journal ────── mpsc<News> 1024 ────────────────▶│ driver │── EventLog, PairMetrics ───▶ admin API
+//!  journal ────── mpsc<News> 256 ─────────────────▶│ driver │── EventLog, PairMetrics ───▶ admin API
 //!  resolver ───── mpsc<Resolved> 256, task a name ▶│        │
 //!  kernel ─────── netlink ─ thread, bell ─────────▶│        │══ JoinSet: a task a check, 4096 at most
-//!  signals ────── mpsc<Command> 16 ───────────────▶│        │══ JoinSet: a task a poll, one a pair at most
+//!  signals ────── mpsc<Command> 256 ──────────────▶│        │══ JoinSet: a task a poll, one a pair at most
 //!  the machines' timers ──────────────────────────▶└────────┘══ JoinSet: a reload, one at most
 //! ```
 //!
@@ -194,9 +194,7 @@ impl Driver {
             link_bell: Arc::default(),
         }
     }
-}
 
-impl Driver {
     async fn run(&mut self, inbox: &mut Inbox, mut resolved: mpsc::Receiver<Resolved>) {
         loop {
             let wake = self.pairs.values().filter_map(|pair| pair.wake).min();

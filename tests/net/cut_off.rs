@@ -1,7 +1,7 @@
 //! When neither server answers it may be us: nothing changes but that newcomers wait.
 
 use crate::{
-    common::{client::Client, proxy::Proxy, throughout},
+    common::{client::Client, eventually, proxy::Proxy, throughout},
     lab::{Lab, pair},
 };
 use failback::model::{
@@ -38,6 +38,32 @@ fn a_proxy_whose_link_is_down_knows_that_it_is_its_own_trouble() {
     });
     let failed = proxy.admin.metric("failback_health_checks_total", &[("upstream", "AGG_P"), ("result", "refused")]);
     assert_eq!(failed, 0.0, "a link that is down never counts against a server");
+}
+
+#[test]
+fn a_cable_that_is_pulled_speaks_against_no_server_though_the_backup_answers() {
+    let lab = Lab::build();
+    let _primary = lab.server("AGG_P", "primary", "10.77.0.2:4100");
+    // In the other network, whose cable stays in.
+    let _backup = lab.server("AGG_B", "client", "10.77.1.9:4200");
+    let quick = "health = { interval = \"200ms\", timeout = \"150ms\", fast_interval = \"100ms\" }";
+    let proxy = lab.proxy(&pair(&format!("{QUICK}\n{quick}")).replace("10.77.0.3:4100", "10.77.1.9:4200"));
+    let mut established = established(&lab, &proxy);
+    let cable = |state: &str| lab.run("switch", &format!("ip link set proxy-back {state}"));
+    let warned = || proxy.admin.status().warnings.iter().any(|warning| warning.contains("the link back is down"));
+
+    cable("down");
+    eventually("the link is named", || warned().then_some(()));
+    throughout(Duration::from_secs(3), "no change of side", || proxy.pair().active_side == Side::Primary);
+    cable("up");
+    eventually("the link is back", || (!warned()).then_some(()));
+    assert_eq!(established.server(), "AGG_P");
+    assert_eq!((proxy.pair().epoch.0, proxy.failovers()), (1, 0.0));
+
+    // The same silence with the cable in is the server's.
+    lab.silence("primary");
+    proxy.settled_on(Side::Backup);
+    assert_eq!(lab.client().server(), "AGG_B");
 }
 
 fn established(lab: &Lab, proxy: &Proxy) -> Client {

@@ -62,6 +62,7 @@ impl Driver {
                         pair.told = None;
                         self.publisher.route(&pair.spec, routing);
                     }
+                    self.look_at_links(name);
                 }
                 Effect::PollSignal => self.poll_signal(name),
                 Effect::Answer(ticket, verdict) => {

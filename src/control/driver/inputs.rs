@@ -39,8 +39,8 @@ impl Driver {
                 self.backlog.push_back((name.clone(), Input::Resolved(upstream, addresses)));
             }
         }
-        self.settle();
         self.look_at_links(name);
+        self.settle();
     }
 
     /// What resolver and metrics follow is what is configured now.
@@ -110,8 +110,8 @@ impl Driver {
         let current = pair.spec.checked().any(|spec| spec.name == upstream && spec.address == address);
         if current && pair.resolved(&upstream, &addresses) {
             tracing::info!(pair = %name, %upstream, %address, ?addresses, "resolved");
-            self.input(&name, Input::Resolved(upstream, addresses));
             self.look_at_links(&name);
+            self.input(&name, Input::Resolved(upstream, addresses));
         }
     }
 
@@ -126,23 +126,22 @@ impl Driver {
         for name in self.pairs.keys().cloned().collect::<Vec<_>>() {
             self.look_at_links(&name);
         }
+        self.settle();
     }
 
-    /// Trouble with the link towards any of the pair's own servers makes its failed checks worthless, those of the others
-    /// too: a pair that changes sides must know about both.
-    fn look_at_links(&mut self, name: &PairName) {
+    /// While the link towards the server that clients are on is down, nothing speaks against that server. One that is not
+    /// active is as good as down when its link is.
+    pub(super) fn look_at_links(&mut self, name: &PairName) {
         let (Some(links), Some(pair)) = (&self.links, self.pairs.get_mut(name)) else { return };
-        let servers = pair.spec.upstreams().filter_map(|(_, upstream)| pair.addresses(&upstream.name));
-        let trouble = servers.filter_map(|addresses| links.trouble_towards(addresses)).next();
+        let status = pair.machine.status(self.clock.now());
+        let addresses = pair.addresses(&status.active_upstream);
+        let trouble = addresses.and_then(|addresses| links.trouble_towards(addresses));
         let had = std::mem::replace(&mut pair.link_trouble, trouble.clone()).is_some();
-        if had == trouble.is_some() {
-            return;
+        if had != trouble.is_some() {
+            let story = words::link_story(name, trouble.as_deref());
+            self.chronicle.pair(&self.journal, name, status.epoch, story);
+            self.backlog.push_back((name.clone(), Input::LocalTrouble(trouble.is_some())));
         }
-        let has = trouble.is_some();
-        let epoch = pair.machine.status(self.clock.now()).epoch;
-        let story = words::link_story(name, trouble.as_deref());
-        self.chronicle.pair(&self.journal, name, epoch, story);
-        self.input(name, Input::LocalTrouble(has));
     }
 
     pub(super) fn time_out(&mut self) {

@@ -145,3 +145,72 @@ fn same_route(known: &RouteRow, new: &RouteRow) -> bool {
 fn same_options(row: &PairRow, spec: &PairSpec) -> bool {
     (row.hold, &row.exempt, row.transport) == (spec.hold, &spec.failback.exempt, spec.transport)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config,
+        model::{EndReason, Epoch},
+    };
+
+    fn specs(text: &str) -> config::Config {
+        let pair =
+            |name: &str| format!("[pairs.{name}]\nprimary = {{ name = \"P\", address = \"10.0.0.1:1\" }}\n{text}\n");
+        let routes = "[routes.one]\nlisten = [\"127.0.0.1:22001\"]\npair = \"ONE\"\n";
+        config::parse(&format!("{}{}{routes}", pair("ONE"), pair("TWO")), "failback.toml".as_ref()).unwrap()
+    }
+
+    fn closing(id: u64, allowed: u64) -> Routing {
+        let close = Closing {
+            id,
+            spare_upstream: None,
+            spare_exempt: false,
+            allowed: Some(allowed),
+            reason: EndReason::Failback,
+        };
+        Routing { epoch: Epoch(2), admit: Admission::Hold, close: Some(close) }
+    }
+
+    fn taken(table: &RouteTable) -> Arc<AtomicU64> {
+        match &table.pairs["ONE"].close.as_ref().unwrap().rate {
+            CloseRate::Allowed { taken, .. } => Arc::clone(taken),
+            CloseRate::AtOnce => panic!("a paced order"),
+        }
+    }
+
+    #[test]
+    fn one_order_keeps_its_count_and_the_next_one_begins_anew() {
+        let config = specs("");
+        let (sender, table) = watch::channel(Arc::default());
+        let mut publisher = Publisher::new(sender);
+        publisher.route(&config.pairs["ONE"], closing(7, 1));
+        let (first, since) = (taken(&table.borrow()), publisher.order(&"ONE".into()));
+        publisher.route(&config.pairs["ONE"], closing(7, 2));
+        assert!(Arc::ptr_eq(&first, &taken(&table.borrow())));
+        assert_eq!(publisher.order(&"ONE".into()), since, "whoever obeyed the first version knows the order");
+        publisher.route(&config.pairs["ONE"], closing(8, 0));
+        assert!(!Arc::ptr_eq(&first, &taken(&table.borrow())));
+        assert_eq!(publisher.order(&"ONE".into()), Some(OrderGiven { id: 8, since: table.borrow().version }));
+    }
+
+    #[test]
+    fn what_did_not_change_stays_the_same_row() {
+        let (before, after) = (specs(""), specs("hold = { time = \"9s\", max = 9 }"));
+        let (sender, table) = watch::channel(Arc::default());
+        let mut publisher = Publisher::new(sender);
+        for spec in before.pairs.values() {
+            publisher.route(spec, Routing { epoch: Epoch(1), admit: Admission::Hold, close: None });
+        }
+        publisher.configure(&before.routes, &Listeners::new(), before.pairs.values());
+        let old = Arc::clone(&table.borrow());
+        let mixed = [&before.pairs["ONE"], &after.pairs["TWO"]];
+        publisher.configure(&before.routes, &Listeners::new(), mixed.into_iter());
+        let new = Arc::clone(&table.borrow());
+        assert!(Arc::ptr_eq(&old.pairs["ONE"], &new.pairs["ONE"]));
+        assert_eq!(new.pairs["TWO"].hold.max, 9);
+        assert!(Arc::ptr_eq(&old.routes["one"], &new.routes["one"]));
+        publisher.configure(&BTreeMap::new(), &Listeners::new(), std::iter::empty());
+        assert!(table.borrow().routes.is_empty() && table.borrow().pairs.is_empty());
+    }
+}

@@ -81,7 +81,7 @@ pub(super) fn story(spec: &PairSpec, note: &Note, by: Option<&str>) -> Story {
 pub(super) fn link_story(pair: &PairName, trouble: Option<&str>) -> Story {
     let (kind, message) = match trouble {
         Some(trouble) => ("local_trouble", format!("{pair}: {trouble}; checks count for nothing until it is up")),
-        None => ("local_recovered", format!("{pair}: the links to its servers are up")),
+        None => ("local_recovered", format!("{pair}: the link to its active server is up")),
     };
     Story { kind, reason: None, message, grave: trouble.is_some() }
 }
