@@ -1,8 +1,8 @@
 //! Start and stop.
 
-use crate::common::{client::Client, eventually, proxy::Proxy, server::Server};
-use failback::model::view::HealthName;
-use std::fs;
+use crate::common::{client::Client, eventually, proxy::Proxy, server::Server, throughout};
+use failback::model::{Side, view::HealthName};
+use std::{fs, time::Duration};
 
 #[test]
 fn a_state_directory_belongs_to_one_process() {
@@ -57,4 +57,22 @@ fn a_node_is_ready_without_any_server() {
     proxy.until_health("AGG_B", HealthName::Down);
     assert_eq!(proxy.admin.get("/readyz").expect("an answer").0, 200);
     assert!(!proxy.admin.status().warnings.is_empty());
+}
+
+#[test]
+fn a_proxy_that_was_frozen_blames_no_server() {
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let mut proxy = Proxy::start(&primary, &backup, "failback = { stable_for = \"200ms\" }");
+    proxy.until_admissible("AGG_B");
+    let mut probe = proxy.client();
+    assert_eq!(probe.server(), "AGG_P");
+    for span in [300, 900, 2500] {
+        proxy.process().signal("STOP");
+        std::thread::sleep(Duration::from_millis(span));
+        proxy.process().signal("CONT");
+        throughout(Duration::from_millis(1200), "the pair stays", || proxy.pair().active_side == Side::Primary);
+    }
+    assert_eq!(probe.server(), "AGG_P");
+    assert_eq!(proxy.failovers(), 0.0);
+    assert_eq!(proxy.pair().epoch.0, 1);
 }

@@ -11,8 +11,8 @@ mod disk;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
-mod link;
-#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod restart;
+#[cfg(test)]
+mod sources;
