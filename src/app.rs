@@ -3,7 +3,7 @@
 //! ```text
 //!   main thread    control: driver, health probes, resolver, signals        nice −5, if the system lets us
 //!   worker 0..n    data: one client session lives on one of them
-//!   journal        the disk, and nobody waits for it but a change of side
+//!   journal        the disk; nobody waits for it but a change of side        nice −5 too
 //!   admin          API and /metrics
 //!   link           listens to the kernel's messages about links
 //! ```
@@ -102,7 +102,8 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     };
     let mut levels = workers.progress.clone();
     let inbox = Inbox { requests, outcomes: workers.outcomes, progress: workers.progress, news, commands };
-    let ended = runtime()?.block_on(async {
+    let control = runtime()?;
+    let ended = control.block_on(async {
         tokio::spawn(async move {
             for level in &mut levels {
                 // An error means that the worker is gone, which `supervise` notices.
@@ -117,6 +118,8 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
         }
     });
     stop_out.send_replace(true);
+    // A name server that does not answer must not keep us here.
+    control.shutdown_background();
     wait_for(&journal_thread, LAST_WRITE);
     wait_for(&admin_thread, Duration::from_secs(1));
     drop(lock);

@@ -185,6 +185,8 @@ enum Condition {
 
 impl Keeper {
     fn run(mut self, inbox: &Receiver<Request>) {
+        // A change of side waits for this thread as it does for the driver's; busy workers must not keep it waiting.
+        let _not_allowed = rustix::process::setpriority_process(None, -5);
         loop {
             match inbox.recv_timeout(self.patience()) {
                 Ok(first) => {
