@@ -50,7 +50,8 @@ async fn serve(worker: &Rc<Worker>, route: &Rc<Route>, acceptor: &Acceptor) {
     let mut pause = Pause(PAUSE);
     while std::future::poll_fn(|cx| acceptor.poll_ready(cx)).await.is_ok() {
         for _ in 0..BURST {
-            match acceptor.accept() {
+            let accepted = if worker.shared.has_room() { acceptor.accept() } else { Err(Errno::MFILE.into()) };
+            match accepted {
                 Ok((client, peer)) => {
                     pause = Pause(PAUSE);
                     receive(worker, route, client, peer);

@@ -2,6 +2,7 @@
 //! clients. Atomics only on the session's path; the maps are locked when a table brings a new name.
 
 use crate::model::{PairName, RouteName};
+use rustix::process::{Resource, getrlimit};
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpStream},
@@ -22,10 +23,16 @@ pub(super) const INBOX: usize = 1_024;
 /// How late a paced admission may use up its slot, so that a timer's grain does not slow the pace down.
 const PACE_SLACK: Duration = Duration::from_millis(20);
 
+/// Descriptors that sessions leave to the rest of the process, so that health checks, journal and API go on working when
+/// clients take all they can get; a quarter where there are few.
+const RESERVE: u64 = 256;
+
 /// One for all workers.
 #[derive(Debug)]
 pub(super) struct Shared {
     began: Instant,
+    /// Sessions that the process has descriptors for.
+    room: u64,
     loads: Box<[AtomicU64]>,
     inboxes: Box<[mpsc::Sender<Handed>]>,
     pairs: Mutex<BTreeMap<PairName, Weak<PairTotals>>>,
@@ -47,6 +54,7 @@ impl Shared {
         let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(INBOX)).unzip();
         let shared = Self {
             began: Instant::now(),
+            room: room(getrlimit(Resource::Nofile).current),
             loads: (0..workers).map(|_| AtomicU64::new(0)).collect(),
             inboxes: inboxes.into(),
             pairs: Mutex::default(),
@@ -61,6 +69,11 @@ impl Shared {
 
     pub(super) fn route(&self, name: &RouteName) -> Arc<RouteTotals> {
         shared_entry(&self.routes, name)
+    }
+
+    /// There are descriptors for one more session.
+    pub(super) fn has_room(&self) -> bool {
+        self.loads.iter().map(|load| load.load(Relaxed)).sum::<u64>() < self.room
     }
 
     /// The worker that should take the next client which `worker` accepted: itself, unless it has clearly more sessions
@@ -87,6 +100,11 @@ impl Shared {
     fn since_began(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
+}
+
+/// A session has two descriptors.
+fn room(descriptors: Option<u64>) -> u64 {
+    descriptors.map_or(u64::MAX, |limit| (limit - RESERVE.min(limit / 4)) / 2)
 }
 
 fn shared_entry<K: Ord + Clone, V: Default>(map: &Mutex<BTreeMap<K, Weak<V>>>, key: &K) -> Arc<V> {
@@ -187,6 +205,13 @@ mod tests {
         places.extend(Place::take(&shared, &totals, 0, 100));
         assert_eq!(shared.lightest(0), 1);
         assert_eq!(shared.lightest(1), 1);
+    }
+
+    #[test]
+    fn some_descriptors_are_left_to_the_rest_of_the_process() {
+        assert_eq!(room(Some(20_000)), 9_872);
+        assert_eq!(room(Some(400)), 150);
+        assert_eq!(room(None), u64::MAX);
     }
 
     #[test]
