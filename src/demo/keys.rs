@@ -77,14 +77,17 @@ pub(super) async fn obey(play: &mut Play, _terminal: &Keyboard) -> Result<Count,
     play.fleet.produce(true);
     let mut keys = Keyboard::keys();
     play.screen.line(&"");
-    play.screen.line(&format!(
-        " {BOLD}Your turn{BOLD:#}: {BOLD}k{BOLD:#} kill the server in use   {BOLD}r{BOLD:#} revive a killed one   \
-         {BOLD}s{BOLD:#} resynchronise the stale one   {BOLD}q{BOLD:#} quit"
-    ));
-    play.screen.say(format_args!(
-        "{DIM}In another terminal: failback --admin http://{} why {PAIR}   (or status -w, events -f){DIM:#}",
-        play.stage.admin
-    ));
+    let key = |key: &str, does: &str| format!("{BOLD}{key}{BOLD:#} {does}");
+    let keys_line = [
+        key("k", "kill the one in use"),
+        key("r", "revive a killed one"),
+        key("s", "resync the stale one"),
+        key("q", "quit"),
+    ];
+    play.screen.line(&format_args!(" {BOLD}YOUR TURN{BOLD:#}  in another terminal:"));
+    play.screen.say(format_args!("{DIM}export FAILBACK_ADMIN=http://{}{DIM:#}", play.stage.admin));
+    play.screen.say(format_args!("{DIM}failback why {PAIR}; failback status -w; failback events -f{DIM:#}"));
+    play.screen.say(keys_line.join("   "));
     let mut hand = Hand { seen: None, active: PRIMARY, count: Count::default() };
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);

@@ -49,6 +49,13 @@ impl Screen {
         self.line(&format_args!("    {text}"));
     }
 
+    /// Sentences that may be long, in dimmed lines of their own.
+    pub(super) fn aside(&mut self, text: &str) {
+        for line in wrap(text, WIDTH - 4) {
+            self.say(format_args!("{DIM}{line}{DIM:#}"));
+        }
+    }
+
     /// A line as it is.
     pub(super) fn line(&mut self, text: &dyn Display) {
         self.wipe();
@@ -76,6 +83,21 @@ impl Screen {
         // A terminal that went away is noticed as a signal, or not at all; the story goes on either way.
         let _nobody_looks = out.write_fmt(text).and_then(|()| out.flush());
     }
+}
+
+/// Breaks a text between words into lines of at most `width` characters.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// A progress bar.
@@ -126,6 +148,12 @@ mod tests {
         assert_eq!(span(Duration::from_millis(3_140)), "3.1 s");
         assert_eq!(count(1, "session"), "1 session");
         assert_eq!(count(36, "session"), "36 sessions");
+    }
+
+    #[test]
+    fn long_sentences_are_broken_between_words() {
+        assert_eq!(wrap("to be or not to be", 9), ["to be or", "not to be"]);
+        assert_eq!(wrap("unbreakable!", 4), ["unbreakable!"]);
     }
 
     #[test]

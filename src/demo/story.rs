@@ -120,7 +120,7 @@ async fn back_but_stale(play: &mut Play) -> Result<Elsewhere, DemoError> {
         acknowledged: play.fleet.sum(|tally| tally.acknowledged),
     };
     play.screen.say(format_args!(
-        "{CAREFUL}A plain load balancer{CAREFUL:#} has seen two good checks now and goes back. One witness does as it would."
+        "{CAREFUL}A plain load balancer{CAREFUL:#} saw two good checks and goes back now. A witness does the same."
     ));
     play.pass(SCENE).await?;
     let pair = play.pair().await?;
@@ -130,7 +130,7 @@ async fn back_but_stale(play: &mut Play) -> Result<Elsewhere, DemoError> {
         count(staying, "session")
     ));
     for blocker in pair.blockers.iter().take(2) {
-        play.screen.say(format_args!("{DIM}why: {blocker}{DIM:#}"));
+        play.screen.aside(&format!("why: {blocker}"));
     }
     Ok(elsewhere)
 }
