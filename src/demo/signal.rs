@@ -32,11 +32,9 @@ impl Signal {
             match http::request(Method::POST, authority, &path, self.token().as_deref(), "{}").await {
                 Ok((StatusCode::OK, body)) => {
                     let answer = serde_json::from_slice::<ResyncAnswer>(&body);
-                    let words = answer.map_or_else(
-                        |error| format!("the answer makes no sense: {error}"),
-                        |it| format!("{}: {}", if it.accepted { "accepted" } else { "ignored" }, it.reason),
-                    );
-                    anstream::println!("resync signal {words}");
+                    let words =
+                        answer.map_or_else(|error| format!("the answer makes no sense: {error}"), |it| it.reason);
+                    anstream::println!("resync signal: {words}");
                     return;
                 }
                 Ok((status, _)) => anstream::println!("resync signal answered with {status}; sending it again"),
