@@ -12,13 +12,16 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 /// In how much of the answer the expected bytes may stand.
 const ANSWER: usize = 4096;
 /// A deadline that comes later than this shows that we were held up, not the server.
 const LATE: Duration = Duration::from_millis(100);
+
+/// The kernel sends a lost SYN again after a second, when a check may long have failed; a check dials again sooner.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// What to check.
 #[derive(Debug)]
@@ -52,7 +55,7 @@ pub async fn check(target: &Target) -> CheckResult {
     let start = Instant::now();
     let deadline = start + target.timeout;
     let mut answer = Vec::new();
-    let result = match dial(&target.addresses, target.timeout).await {
+    let result = match dial_again(&target.addresses, target.timeout).await {
         Ok(stream) => match &target.check {
             Check::Connect => Ok(()),
             Check::SendExpect { send, expect } => {
@@ -73,6 +76,20 @@ pub async fn check(target: &Target) -> CheckResult {
         // A server that refuses what we said need not hang up (`-NOAUTH`): it waits for us to say something better.
         (Err(CheckResult::TimedOut), Check::SendExpect { expect, .. }) if !answer.is_empty() => wrong(&answer, expect),
         (Err(failure), _) => failure,
+    }
+}
+
+/// Dials, and twice more beside it if no answer comes: one lost packet is not a silent server.
+async fn dial_again(addresses: &[SocketAddr], timeout: Duration) -> Result<TcpStream, DialError> {
+    let later = async |after| {
+        sleep(after).await;
+        dial(addresses, timeout.saturating_sub(after)).await
+    };
+    tokio::select! {
+        biased;
+        ended = dial(addresses, timeout) => ended,
+        Ok(stream) = later(AGAIN) => Ok(stream),
+        Ok(stream) = later(AGAIN * 2) => Ok(stream),
     }
 }
 
@@ -130,7 +147,7 @@ mod tests {
             assert_eq!(&question, b"PING\r\n");
             for answer in answers {
                 stream.write_all(answer.as_bytes()).await.unwrap();
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                sleep(Duration::from_millis(20)).await;
             }
             if !then_close {
                 std::future::pending::<()>().await;
@@ -156,6 +173,28 @@ mod tests {
         assert!(matches!(check(&target(address, Check::Connect, SOON)).await, CheckResult::Passed { .. }));
         let (mut stream, _) = listener.accept().await.unwrap();
         assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0, "end of stream, not a reset");
+    }
+
+    /// A full queue drops a SYN just as a bad link does.
+    #[tokio::test]
+    async fn a_lost_syn_fails_no_check() {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut fillers = Vec::new();
+        while let Ok(filler) = dial(&[address], Duration::from_millis(200)).await {
+            fillers.push(filler);
+        }
+        let room = async {
+            sleep(AGAIN / 2).await;
+            for _ in &fillers {
+                listener.accept().await.unwrap();
+            }
+        };
+        let target = target(address, Check::Connect, Duration::from_millis(900));
+        let (result, ()) = tokio::join!(check(&target), room);
+        assert!(matches!(result, CheckResult::Passed { .. }), "{result:?}");
     }
 
     #[tokio::test]
@@ -204,7 +243,7 @@ mod tests {
         let checks = async { tokio::join!(check(&target), check(&other)) };
         let stall = async {
             // The whole runtime stands still.
-            tokio::time::sleep(Duration::from_millis(60)).await;
+            sleep(Duration::from_millis(60)).await;
             std::thread::sleep(Duration::from_millis(700));
         };
         let ((answered, unanswered), ()) = tokio::join!(checks, stall);

@@ -5,6 +5,7 @@ use crate::{
         client::Client,
         eventually,
         proxy::{PAIR, Proxy},
+        throughout,
     },
     lab::{Lab, pair},
 };
@@ -79,4 +80,23 @@ fn last_failover(proxy: &Proxy) -> SystemTime {
     let events = proxy.events_of("failover");
     let event = events.last().expect("a failover is an event");
     humantime::parse_rfc3339(&event.time).expect("an RFC 3339 time")
+}
+
+#[test]
+fn thirty_percent_loss_for_two_seconds_is_no_reason_to_leave() {
+    let lab = Lab::build();
+    let (_primary, backup) = lab.servers();
+    let proxy = lab.proxy(&pair("failback = { stable_for = \"100ms\" }"));
+    proxy.until_admissible("AGG_B");
+    let mut probe = lab.client();
+    assert_eq!(probe.server(), "AGG_P");
+
+    for _ in 0..4 {
+        lab.filter("primary", "chain in { type filter hook input priority 0; numgen random mod 100 < 30 drop; }");
+        throughout(Duration::from_secs(2), "on the primary", || proxy.pair().active_side == Side::Primary);
+        lab.heal("primary");
+        throughout(Duration::from_secs(1), "on the primary", || proxy.pair().active_side == Side::Primary);
+    }
+    assert_eq!(probe.server(), "AGG_P", "the session lived through it");
+    assert_eq!((proxy.failovers(), backup.served()), (0.0, 0));
 }
