@@ -1,7 +1,13 @@
 //! The gap: the primary fails, clients reach the backup, and those that come in between wait instead of being refused.
 
 use crate::{
-    common::{SOON, client::Client, proxy::Proxy, server::Server, throughout},
+    common::{
+        SOON,
+        client::Client,
+        proxy::{PAIR, Proxy},
+        server::Server,
+        throughout,
+    },
     servers,
 };
 use failback::model::{
@@ -111,4 +117,44 @@ fn x3_a_backup_that_dies_too_leaves_clients_waiting_and_its_return_ends_that() {
     waiting.patience(SOON);
     assert_eq!(waiting.hear().expect("served"), "AGG_B:who");
     assert_eq!(proxy.settled_on(Side::Backup).epoch.0, 2, "the same upstream as before: no new epoch");
+}
+
+#[test]
+fn x3_when_both_died_the_first_healthy_backup_serves_and_the_primary_is_stale_from_then_on() {
+    let (primary, backup) = servers();
+    let proxy = Proxy::start(&primary, &backup, "failback = { stable_for = \"200ms\" }\nhold = { time = \"30s\" }");
+    proxy.until_admissible("AGG_B");
+    backup.kill();
+    proxy.until_health("AGG_B", HealthName::Down);
+    primary.kill();
+    proxy.until("nobody serves", |pair| pair.state == PairStateName::NoServer);
+    let mut waiting = proxy.client();
+
+    backup.revive();
+    assert_eq!(waiting.server(), "AGG_B");
+    let pair = proxy.settled_on(Side::Backup);
+    assert_eq!((pair.epoch.0, pair.reason.as_str()), (2, "backup_admitted"));
+
+    primary.revive();
+    proxy.until_health("AGG_P", HealthName::Up);
+    throughout(Duration::from_secs(1), "the primary missed something", || proxy.leads_to() == "AGG_B");
+    assert_eq!(primary.served(), 0);
+}
+
+#[test]
+fn a_backup_that_needs_a_signal_of_its_own_gets_nobody_before_it() {
+    let (primary, backup) = servers();
+    let more = "failback = { stable_for = \"200ms\" }\nadmission = \"resynced\"\nhold = { time = \"30s\" }";
+    let proxy = Proxy::start(&primary, &backup, more);
+    proxy.until_health("AGG_B", HealthName::Up);
+    primary.kill();
+    proxy.until("nobody serves", |pair| pair.state == PairStateName::NoServer);
+    let mut waiting = proxy.client();
+    throughout(Duration::from_secs(1), "a backup nobody vouched for is not used", || {
+        backup.served() == 0 && !waiting.ended() && proxy.pair().active_side == Side::Primary
+    });
+
+    proxy.cli_says(&["resync", PAIR, "--of", "backup"]);
+    assert_eq!(waiting.server(), "AGG_B");
+    assert_eq!(proxy.settled_on(Side::Backup).epoch.0, 2);
 }

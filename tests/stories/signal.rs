@@ -2,14 +2,26 @@
 
 use crate::{
     common::{
+        address::own_address,
+        eventually,
         process::run,
         proxy::{PAIR, Proxy},
+        throughout,
     },
     failed_over, servers,
 };
 use failback::model::{
     Side,
     view::{HealthName, PairStateName},
+};
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 #[test]
@@ -94,4 +106,65 @@ fn assert_no_op(proxy: &Proxy, body: &str, label: &str, word: &str) {
     assert_eq!((after.state, after.epoch, after.since), (before.state, before.epoch, before.since));
     assert_eq!(counted(), count + 2.0, "counted as {label}");
     assert_eq!(proxy.events_of("resync_signal").len(), journalled + 2, "every signal is journalled");
+}
+
+#[test]
+fn x1_a_polled_source_counts_only_after_it_was_seen_not_done() {
+    let (primary, backup) = servers();
+    // The gateway's page says "finished" from the start: it means some earlier time.
+    let gateway = Gateway::start("resync finished");
+    let source = format!("resync_http = {{ url = \"http://{}/state\", expect = \"finished\" }}", gateway.address);
+    let more = format!("failback = {{ stable_for = \"100ms\", resync_every = \"100ms\", {source} }}");
+    let proxy = failed_over(&primary, &backup, &more);
+    gateway.until_asked_again();
+    throughout(Duration::from_secs(1), "an old answer is worth nothing", || proxy.pair().active_side == Side::Backup);
+
+    gateway.say("resync at 40 %");
+    gateway.until_asked_again();
+    assert_eq!(proxy.pair().active_side, Side::Backup);
+
+    gateway.say("resync finished");
+    let pair = proxy.settled_on(Side::Primary);
+    assert_eq!((pair.epoch.0, proxy.failbacks()), (3, 1.0));
+}
+
+/// A web page that says how far the resynchronisation is.
+struct Gateway {
+    address: SocketAddr,
+    page: Arc<Mutex<&'static str>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Gateway {
+    fn start(page: &'static str) -> Self {
+        let listener = TcpListener::bind(own_address()).expect("an own address");
+        let gateway = Self {
+            address: listener.local_addr().expect("it is bound"),
+            page: Arc::new(Mutex::new(page)),
+            asked: Arc::default(),
+        };
+        let (page, asked) = (Arc::clone(&gateway.page), Arc::clone(&gateway.asked));
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let page = *page.lock().expect("nobody panics holding it");
+                let length = page.len();
+                // Whoever hangs up before the answer asks again.
+                let _read = stream.read(&mut [0; 1024]);
+                let _gone =
+                    write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{page}");
+                asked.fetch_add(1, Relaxed);
+            }
+        });
+        gateway
+    }
+
+    fn say(&self, page: &'static str) {
+        *self.page.lock().expect("nobody panics holding it") = page;
+    }
+
+    /// Waits until a question that began after this was answered.
+    fn until_asked_again(&self) {
+        let before = self.asked.load(Relaxed);
+        eventually("the source is polled", || (self.asked.load(Relaxed) >= before + 2).then_some(()));
+    }
 }

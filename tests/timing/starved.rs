@@ -2,10 +2,13 @@
 
 use crate::{
     alone,
-    common::{SOON, process::Process, proxy::Proxy, redis::Redis, server::Server, throughout},
+    common::{SOON, eventually, process::Process, proxy::Proxy, redis::Redis, server::Server, throughout},
 };
-use failback::model::Side;
-use std::{fs, time::Duration};
+use failback::model::{Side, view::HealthName};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 #[test]
 fn a_worker_at_full_load_makes_no_false_failover() {
@@ -49,6 +52,44 @@ fn a_proxy_that_was_frozen_for_five_seconds_changes_no_side() {
     probe.patience(SOON);
     assert_eq!(probe.server(), "AGG_P");
     assert_eq!(proxy.failovers(), 0.0);
+}
+
+#[test]
+fn a_primary_that_dies_while_the_proxy_is_frozen_is_left_when_it_thaws() {
+    let _machine = alone();
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let mut proxy = Proxy::start(&primary, &backup, "");
+    proxy.until_admissible("AGG_B");
+
+    proxy.process().signal("STOP");
+    primary.kill();
+    std::thread::sleep(Duration::from_secs(3));
+    let mut waiting = proxy.client();
+    proxy.process().signal("CONT");
+
+    assert_eq!(waiting.server(), "AGG_B");
+    assert_eq!(proxy.settled_on(Side::Backup).epoch.0, 2);
+}
+
+#[test]
+fn with_both_servers_dead_the_proxy_is_nearly_idle_and_refuses_at_once_where_nobody_is_held() {
+    let _machine = alone();
+    let (primary, backup) = (Server::dead("AGG_P"), Server::dead("AGG_B"));
+    let mut proxy = Proxy::start(&primary, &backup, "hold = { time = \"0s\" }");
+    proxy.until_health("AGG_P", HealthName::Down);
+    proxy.until_health("AGG_B", HealthName::Down);
+    let (start, before) = (Instant::now(), busiest_thread(proxy.process().id()));
+    throughout(Duration::from_secs(5), "refused", || proxy.refuses());
+    let share = (busiest_thread(proxy.process().id()) - before).as_secs_f64() / start.elapsed().as_secs_f64();
+    println!("with both servers dead the busiest thread wanted {:.1} % of a core", share * 100.0);
+    assert!(share < 0.2, "{share}");
+
+    // The primary's turn: it serves within two intervals of its return.
+    primary.revive();
+    let back = Instant::now();
+    eventually("served again", || (!proxy.refuses()).then_some(()));
+    println!("served {:?} after the primary's return", back.elapsed());
+    assert!(back.elapsed() < Duration::from_secs(2), "{:?}", back.elapsed());
 }
 
 /// How long the thread that wanted most wanted a processor: the time it had one and the time it waited for one (the first
