@@ -39,6 +39,7 @@ mod story {
         let (_, count) = told.split_once("THE COUNT").expect("checked above");
         assert!(number_after(count, "sent ") > 1_000, "{count}");
         assert_eq!(number_after(count, "sent "), number_after(count, "stored "));
+        assert_eq!(number_after(count, "stored "), number_after(count, "hold the same "), "{count}");
         assert_eq!(number_after(count, "lost "), 0);
         assert_eq!(number_after(count, "duplicated "), 0);
         assert_eq!(number_after(&told, "sent to a stale server:"), 0);

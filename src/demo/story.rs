@@ -137,19 +137,21 @@ async fn back_but_stale(play: &mut Play) -> Result<Elsewhere, DemoError> {
 
 async fn resync(play: &mut Play, elsewhere: Elsewhere) -> Result<(), DemoError> {
     play.screen.chapter(4, CAREFUL, "RESYNC", "AGG_P deletes what it had; AGG_B fills it");
+    // It falls silent first: an event of its own that came after the resync's end would stay, and be in nobody's count.
+    elsewhere.witness.produce(false);
+    play.until("the witness hears of its last event", async |_| Ok(elsewhere.witness.is_settled())).await?;
+    let witnessed = elsewhere.witness.promises();
+    drop(elsewhere.witness);
     let started = Instant::now();
     let primary = play.stage.primary;
     let asked = ask::resync(play.stage.backup).await.map_err(|error| DemoError::Io(BACKUP.into(), error))?;
     asked.map_err(|reason| DemoError::Server(format!("no resync: {reason}")))?;
-    // As they were when the resync was last seen under way: what is acknowledged later would not be deleted.
-    let (mut acknowledged, mut witnessed) = (elsewhere.acknowledged, elsewhere.witness.promises());
+    // As it was when the resync was last seen under way: what is acknowledged later would not be deleted.
+    let mut acknowledged = elsewhere.acknowledged;
     play.until("the primary is whole again", async |play| {
         let status = ask::status(primary).await.map_err(|error| DemoError::Io(PRIMARY.into(), error))?;
         if status.standing == Standing::Resyncing {
             acknowledged = play.fleet.sum(|tally| tally.acknowledged);
-            witnessed = elsewhere.witness.promises();
-            // It falls silent shortly before the end, so that none of its events comes too late to be deleted.
-            elsewhere.witness.produce(status.filled * 10 < status.total * 9);
             let (filled, total) = (status.filled, status.total);
             play.line = Some(format!("{} {} of {} events", bar(filled, total), number(filled), number(total)));
         }
@@ -171,7 +173,7 @@ async fn resync(play: &mut Play, elsewhere: Elsewhere) -> Result<(), DemoError> 
         ));
     }
     play.screen.say(format_args!(
-        "A plain load balancer with all probes there would have lost {BAD}{}{BAD:#}.",
+        "A plain load balancer with all probes there till now would have lost {BAD}{}{BAD:#}.",
         count(acknowledged - elsewhere.acknowledged, "event")
     ));
     play.screen.say(format_args!("{PRIMARY} signals: {BOLD}POST /api/v1/pairs/{PAIR}/resync{BOLD:#}"));
