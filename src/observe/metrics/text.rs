@@ -1,4 +1,7 @@
 //! The Prometheus text format, version 0.0.4, written straight into one string.
+//!
+//! `prometheus-client` writes OpenMetrics only: there `failback_sessions` and `failback_sessions_total` are one family
+//! declared twice, and `HELP` and `TYPE` of counters lack `_total`; `promtool check metrics` refuses both.
 
 use crate::model::durations::{BOUNDS_MICROS, DurationsSnapshot};
 use std::fmt::{Display, Write};
