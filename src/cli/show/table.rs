@@ -1,4 +1,6 @@
 //! A table without lines: columns as wide as their widest cell, two blanks between them.
+//!
+//! `comfy-table`, which `bench/` uses, would need crossterm to measure styled cells.
 
 use super::DIM;
 use crate::model::plain::plain;
