@@ -1,7 +1,7 @@
 //! `/metrics`: what Prometheus itself makes of it, and that it counts what happened.
 
 use super::{
-    common::{eventually, proxy::PAIR},
+    common::{admin::sum, eventually, proxy::PAIR},
     node::Node,
     wire::send,
 };
@@ -30,7 +30,7 @@ fn promtool_has_nothing_to_object_to() {
 }
 
 /// The names `design.md` §5 promises, as far as one node without TLS has them.
-const PROMISED: [&str; 20] = [
+const PROMISED: [&str; 21] = [
     "sessions",
     "sessions_total",
     "session_ends_total",
@@ -49,6 +49,7 @@ const PROMISED: [&str; 20] = [
     "held_clients",
     "refused_clients_total",
     "build_info",
+    "admin_requests_refused_total",
     "accept_pauses_total",
     "outcomes_dropped_total",
 ];
@@ -105,6 +106,23 @@ fn what_happened_is_counted() {
     assert!(!node.proxy.admin.resync(PAIR, "{\"epoch\":9}").accepted);
     assert_eq!(metric("resync_signals_total", &[("result", "wrong_epoch")]), 1.0);
     assert!(node.backup.sessions() == 0);
+}
+
+#[test]
+fn who_is_turned_away_from_the_api_is_counted() {
+    let node = Node::with_tokens();
+    let refused = || {
+        let page = send(node.api(), "GET /metrics", &["Authorization: Bearer r3ad"], "").body;
+        ["unauthorized", "scope", "foreign"]
+            .map(|reason| sum(&page, "failback_admin_requests_refused_total", &[("reason", reason)]))
+    };
+    assert_eq!(refused(), [0.0; 3]);
+    send(node.api(), "GET /api/v1/status", &[], "").problem(401);
+    send(node.api(), "GET /api/v1/status", &["Authorization: Bearer wrong"], "").problem(401);
+    send(node.api(), "POST /api/v1/reload", &["Authorization: Bearer r3ad"], "").problem(403);
+    let foreign = ["Authorization: Bearer 0perate", "Origin: http://evil.example"];
+    send(node.api(), "POST /api/v1/reload", &foreign, "").problem(403);
+    assert_eq!(refused(), [2.0, 1.0, 1.0]);
 }
 
 #[test]

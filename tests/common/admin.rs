@@ -135,7 +135,8 @@ fn parse(answer: &str) -> Option<(u16, String)> {
     Some((code, body.into()))
 }
 
-fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
+/// The sum of all samples of that name with those labels.
+pub(crate) fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
     let wanted: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{value}\"")).collect();
     let samples = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
     let ours = samples.filter(|(series, _)| {

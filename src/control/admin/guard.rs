@@ -12,7 +12,7 @@ use super::{
     problem::Problem,
     token::{Scope, Tokens},
 };
-use crate::model::PairName;
+use crate::{model::PairName, observe::metrics::Metrics};
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, Method, Uri, header},
@@ -45,7 +45,7 @@ pub(super) struct Caller {
 
 /// Lets a request in, or answers it with the problem; bounds the time it may take.
 pub(super) async fn admit(
-    State(guard): State<Arc<Guard>>,
+    State((guard, metrics)): State<(Arc<Guard>, Metrics)>,
     axum::Extension(peer): axum::Extension<Peer>,
     mut request: Request,
     next: Next,
@@ -55,6 +55,7 @@ pub(super) async fn admit(
             request.extensions_mut().insert(caller);
         }
         Err(problem) => {
+            metrics.request_refused(problem.kind.rsplit(':').next().unwrap_or_default());
             let path = request.uri().path();
             tracing::debug!(status = problem.status, ?peer, method = %request.method(), path, "refused");
             return problem.into_response();

@@ -28,7 +28,7 @@ pub(super) fn router(deps: AdminDeps, guard: Guard) -> Router {
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::map_response(no_caching))
-        .layer(middleware::from_fn_with_state(Arc::new(guard), guard::admit))
+        .layer(middleware::from_fn_with_state((Arc::new(guard), deps.metrics.clone()), guard::admit))
         .with_state(Arc::new(Served::new(deps, document)))
 }
 

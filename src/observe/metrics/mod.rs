@@ -33,7 +33,11 @@ pub struct Metrics(Arc<Mutex<Table>>);
 struct Table {
     pairs: BTreeMap<PairName, Arc<PairMetrics>>,
     routes: BTreeSet<(RouteName, PairName)>,
+    requests_refused: [u64; REQUEST_REFUSALS.len()],
 }
+
+/// Why the API's guard refuses a request: the last words of the problem's type.
+const REQUEST_REFUSALS: [&str; 3] = ["unauthorized", "scope", "foreign"];
 
 impl Metrics {
     /// The counters of a pair; made at the first call, fitted to the new servers at the later ones. Call it at start and
@@ -61,6 +65,13 @@ impl Metrics {
         table.routes = routes.into_iter().collect();
     }
 
+    /// Counts a request to the API that was refused for want of a right: one of the guard's reasons, others are not counted.
+    pub fn request_refused(&self, reason: &str) {
+        if let Some(index) = REQUEST_REFUSALS.iter().position(|known| *known == reason) {
+            self.table().requests_refused[index] += 1;
+        }
+    }
+
     /// The page in the Prometheus text format. Reads `/proc`: call it where a millisecond of file system may be spent.
     #[must_use]
     pub fn render(&self, workers: &Workers) -> String {
@@ -70,6 +81,14 @@ impl Metrics {
         page.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
         pair::render(&mut page, &table.pairs);
         flows::render(&mut page, workers, &table.routes, &table.pairs);
+        page.family(
+            Kind::Counter,
+            "failback_admin_requests_refused_total",
+            "Requests to the API without the right to it.",
+        );
+        for (reason, count) in REQUEST_REFUSALS.iter().zip(table.requests_refused) {
+            page.sample(&[("reason", reason)], count);
+        }
         process::render(&mut page);
         page.finish()
     }
