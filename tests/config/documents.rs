@@ -58,10 +58,12 @@ fn every_command_in_the_documentation_exists() {
     let mut tried = 0;
     for page in pages() {
         let text = fs::read_to_string(&page).unwrap();
-        let inline = text.split('`').skip(1).step_by(2);
-        let lines = text.lines().filter(|line| line.starts_with("failback ") && !line.contains(" = "));
-        for command in inline.chain(lines).filter_map(|command| command.strip_prefix("failback ")) {
+        for command in code(&text).into_iter().filter_map(|code| code.strip_prefix("failback ")) {
+            if command.starts_with('=') {
+                continue;
+            }
             let command = command.split(['#', '|', '>', '\n']).next().unwrap();
+            let command = command.replace("SHELL", "bash").replace("SIDE", "backup").replace("ACTION", "pause");
             let program = env!("CARGO_BIN_EXE_failback");
             let shown = Command::new(program).args(command.split_whitespace()).arg("--help").output().unwrap();
             let said = String::from_utf8_lossy(&shown.stderr);
@@ -94,6 +96,20 @@ fn prometheus_takes_the_alert_rules_of_the_documentation() {
     fs::write(&file, rules.split("```").next().unwrap()).unwrap();
     let checked = Command::new("promtool").args(["check", "rules"]).arg(&file).output().unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
+
+/// The lines of a page's blocks of code, and what stands between backticks in its prose.
+fn code(page: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut in_block = false;
+    for line in page.lines() {
+        match line.starts_with("```") {
+            true => in_block = !in_block,
+            false if in_block => found.push(line),
+            false => found.extend(line.split('`').skip(1).step_by(2)),
+        }
+    }
+    found
 }
 
 fn pages() -> Vec<PathBuf> {
