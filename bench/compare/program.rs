@@ -14,7 +14,7 @@ use std::{
 pub(crate) enum Kind {
     Failback,
     HaProxy,
-    /// With `option splice-auto`.
+    /// With `splice(2)` for everything.
     HaProxySplice,
     /// With everything set for a fast failover.
     HaProxyTuned,
@@ -25,6 +25,9 @@ pub(crate) enum Kind {
     SozuSplice,
     Traefik,
 }
+
+/// `option splice-auto` hardly ever engages here; this always does.
+const ALWAYS_SPLICE: &str = "option splice-request\n    option splice-response";
 
 /// The kinds by the names used on the command line.
 const KINDS: [(Kind, &str); 9] = [
@@ -146,7 +149,7 @@ impl Program {
                 command.args(["run", "-c"]).arg(write("failback.toml", include_str!("configs/failback.toml"))?);
             }
             Kind::HaProxy | Kind::HaProxySplice => {
-                let option = if self.kind == Kind::HaProxy { "" } else { "option splice-auto" };
+                let option = if self.kind == Kind::HaProxy { "" } else { ALWAYS_SPLICE };
                 let template = include_str!("configs/haproxy.cfg").replace("@OPTIONS@", option);
                 command.args(["-db", "-f"]).arg(write("haproxy.cfg", &template)?);
             }
