@@ -87,7 +87,7 @@ fn until_led_to(route: SocketAddr, wanted: SocketAddr, since: Instant, limit: Du
 /// A new client, and not a patient one: what matters is when the next one is served.
 fn served_by(route: SocketAddr) -> Option<SocketAddr> {
     let mut client = RedisClient::connect(route).ok()?;
-    client.patience(Duration::from_millis(50));
+    client.patience(Duration::from_millis(20));
     client.server().ok()
 }
 

@@ -23,14 +23,15 @@ fn a_worker_at_full_load_makes_no_false_failover() {
     let mut benchmarks = [1, 2].map(|number| Process::start(&load, &proxy.dir().join(format!("load-{number}"))));
     proxy.until("64 sessions", |pair| pair.sessions.primary >= 64);
 
-    let before = busiest_thread(proxy.process().id());
+    let before = busiest_thread(proxy.process().id()).wanted;
     throughout(Duration::from_secs(20), "no failover because the proxy is busy", || {
         let pair = proxy.pair();
         pair.active_side == Side::Primary && pair.epoch.0 == 1
     });
-    let share = (busiest_thread(proxy.process().id()) - before).as_secs_f64() / 20.0;
+    let share = (busiest_thread(proxy.process().id()).wanted - before).as_secs_f64() / 20.0;
     println!("the worker wanted {:.0} % of a core", share * 100.0);
-    assert!(share > 0.7, "the worker was not busy: {share}");
+    // One core's worth on a machine that is ours; where others work too, those who load it don't get to it either.
+    assert!(share > 0.4, "the worker was not busy: {share}");
     assert!(benchmarks.iter_mut().all(|load| load.ended().is_none()), "no session was cut");
     assert_eq!(proxy.failovers(), 0.0);
 }
@@ -78,10 +79,10 @@ fn with_both_servers_dead_the_proxy_is_nearly_idle_and_refuses_at_once_where_nob
     let mut proxy = Proxy::start(&primary, &backup, "hold = { time = \"0s\" }");
     proxy.until_health("AGG_P", HealthName::Down);
     proxy.until_health("AGG_B", HealthName::Down);
-    let (start, before) = (Instant::now(), busiest_thread(proxy.process().id()));
+    let (start, before) = (Instant::now(), busiest_thread(proxy.process().id()).had);
     throughout(Duration::from_secs(5), "refused", || proxy.refuses());
-    let share = (busiest_thread(proxy.process().id()) - before).as_secs_f64() / start.elapsed().as_secs_f64();
-    println!("with both servers dead the busiest thread wanted {:.1} % of a core", share * 100.0);
+    let share = (busiest_thread(proxy.process().id()).had - before).as_secs_f64() / start.elapsed().as_secs_f64();
+    println!("with both servers dead the busiest thread used {:.1} % of a core", share * 100.0);
     assert!(share < 0.2, "{share}");
 
     // The primary's turn: it serves within two intervals of its return.
@@ -92,14 +93,22 @@ fn with_both_servers_dead_the_proxy_is_nearly_idle_and_refuses_at_once_where_nob
     assert!(back.elapsed() < Duration::from_secs(2), "{:?}", back.elapsed());
 }
 
-/// How long the thread that wanted most wanted a processor: the time it had one and the time it waited for one (the first
-/// two fields of `schedstat`, nanoseconds). Others may use this machine, so the time it had alone says little.
-fn busiest_thread(process: u32) -> Duration {
+/// What a thread had of the processors, and how long it waited for one (the first two fields of `schedstat`).
+#[derive(Clone, Copy)]
+struct Processor {
+    had: Duration,
+    wanted: Duration,
+}
+
+/// The thread that wanted most. Others may use this machine, so what it had says little about how busy it was.
+fn busiest_thread(process: u32) -> Processor {
     let threads = fs::read_dir(format!("/proc/{process}/task")).expect("the proxy runs");
     let stats = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
-    let wanted = stats.map(|stat| {
-        let fields = stat.split_whitespace().take(2);
-        Duration::from_nanos(fields.map(|field| field.parse::<u64>().expect("a number")).sum())
+    let busy = stats.map(|stat| {
+        let mut fields = stat.split_whitespace().map(|field| field.parse().expect("nanoseconds"));
+        let mut next = || Duration::from_nanos(fields.next().expect("two fields"));
+        let had = next();
+        Processor { had, wanted: had + next() }
     });
-    wanted.max().expect("a process has a thread")
+    busy.max_by_key(|thread| thread.wanted).expect("a process has a thread")
 }
