@@ -11,6 +11,8 @@ pub(crate) enum Cell {
     Steady,
     /// Connect, ask, be answered, close
     Connect,
+    /// The same in an open loop, 2,000 a second
+    Arrive,
     /// Bytes both ways on four streams
     Bulk,
     /// Bytes from server to client on one stream
@@ -59,6 +61,7 @@ impl Cell {
             Self::Message => "Small message there and back",
             Self::Steady => "Small messages, 10,000 a second",
             Self::Connect => "Connect, ask, close",
+            Self::Arrive => "Connect, ask, close, 2,000 a second",
             Self::Bulk => "Bulk both ways",
             Self::Download => "Bulk on one stream",
             Self::Idle => "Idle session",
@@ -71,6 +74,7 @@ impl Cell {
             Self::Message => "ping-pong --sessions 100",
             Self::Steady => "ping-pong --sessions 100 --rate 10000",
             Self::Connect => "connect --concurrency 32",
+            Self::Arrive => "connect --concurrency 500 --rate 2000",
             Self::Bulk => "bulk --streams 4 --direction both",
             Self::Download => "bulk --streams 1 --direction down",
             // The crowd rests a while before it is looked at.
@@ -96,7 +100,7 @@ impl Cell {
     /// What matters of it; the first is the one that ratios are drawn of.
     pub(crate) fn figures(self) -> &'static [Figure] {
         match self {
-            Self::Message | Self::Steady | Self::Connect => &SMALL,
+            Self::Message | Self::Steady | Self::Connect | Self::Arrive => &SMALL,
             Self::Bulk | Self::Download => &BYTES,
             Self::Idle => &MEMORY,
         }

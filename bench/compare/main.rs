@@ -92,6 +92,7 @@ impl ValueEnum for Mode {
             Self::Cell(Cell::Message),
             Self::Cell(Cell::Steady),
             Self::Cell(Cell::Connect),
+            Self::Cell(Cell::Arrive),
             Self::Cell(Cell::Bulk),
             Self::Cell(Cell::Idle),
             Self::Syscalls,
