@@ -131,7 +131,22 @@ pub enum Verdict {
     Refused(String),
 }
 
-/// Why a resync signal changes nothing (`N5`); the label of `failback_resync_signals_total{result}`.
+impl Verdict {
+    /// The label in metrics and events.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::SignalAccepted => "accepted",
+            Self::SignalRepeated => "repeated",
+            Self::SignalIgnored(refusal) => refusal.as_str(),
+            Self::Done(_) => "done",
+            Self::Unchanged(_) => "unchanged",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
+/// Why a resync signal changes nothing (`N5`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignalRefusal {
     /// The pair is on its primary.
@@ -153,6 +168,22 @@ pub enum SignalRefusal {
     Overtaken,
     /// The state could not be stored.
     NotStored,
+}
+
+impl SignalRefusal {
+    /// The label in metrics and events.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::NotFailedOver => "not_failed_over",
+            Self::PrimaryDown => "primary_down",
+            Self::WrongEpoch { .. } => "wrong_epoch",
+            Self::NoSuchSide(_) => "no_such_side",
+            Self::Busy => "busy",
+            Self::Overtaken => "overtaken",
+            Self::NotStored => "not_stored",
+        }
+    }
 }
 
 /// Something worth an event.

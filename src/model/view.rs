@@ -61,7 +61,7 @@ pub struct PairView {
     pub migration: Option<MigrationView>,
 }
 
-/// The states of `design.md` §2.
+/// The states of a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PairStateName {
@@ -132,6 +132,18 @@ pub enum UpstreamRole {
     Elsewhere,
 }
 
+impl UpstreamRole {
+    /// The word used in the API and by the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Backup => "backup",
+            Self::Elsewhere => "elsewhere",
+        }
+    }
+}
+
 /// What checks say of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -142,6 +154,18 @@ pub enum HealthName {
     Up,
     /// Failed `fall` checks, and has not passed `rise` since.
     Down,
+}
+
+impl HealthName {
+    /// The word used in the API, the events and by the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
 }
 
 /// Sessions per side.

@@ -6,9 +6,8 @@ use super::{
     words,
 };
 use crate::model::{
-    Side,
     plain::plain,
-    view::{HealthName, MigrationView, PairStateName, PairView, RouteView, StatusView, UpstreamRole},
+    view::{HealthName, MigrationView, PairStateName, PairView, RouteView, StatusView},
 };
 use anstyle::Style;
 use std::time::{Duration, SystemTime};
@@ -79,8 +78,8 @@ fn upstreams(pairs: &[PairView], now: SystemTime) -> String {
         table.row(vec![
             Cell::new(&*pair.pair),
             Cell::new(&*upstream.name),
-            Cell::new(role(upstream.role)),
-            Cell::new(health(upstream.health)).style(health_style(upstream.health)),
+            Cell::new(upstream.role.as_str()),
+            Cell::new(upstream.health.as_str()).style(health_style(upstream.health)),
             Cell::new(words::ago(&upstream.since, now)),
             Cell::number(upstream.last_check_seconds.map(words::took).unwrap_or_default()),
             Cell::new(address(&upstream.address, &upstream.resolved)),
@@ -144,26 +143,10 @@ pub(super) fn moving(migration: &MigrationView) -> String {
     }
 }
 
-pub(super) fn health(health: HealthName) -> &'static str {
-    match health {
-        HealthName::Unknown => "unknown",
-        HealthName::Up => "up",
-        HealthName::Down => "down",
-    }
-}
-
 pub(super) fn health_style(health: HealthName) -> Style {
     match health {
         HealthName::Unknown => DIM,
         HealthName::Up => GOOD,
         HealthName::Down => BAD,
-    }
-}
-
-pub(super) fn role(role: UpstreamRole) -> &'static str {
-    match role {
-        UpstreamRole::Primary => Side::Primary.as_str(),
-        UpstreamRole::Backup => Side::Backup.as_str(),
-        UpstreamRole::Elsewhere => "elsewhere",
     }
 }

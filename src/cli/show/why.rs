@@ -2,7 +2,7 @@
 
 use super::{
     BOLD, DIM,
-    status::{health, health_style, moving, role, state_style},
+    status::{health_style, moving, state_style},
     styled, words,
 };
 use crate::model::{
@@ -89,8 +89,8 @@ fn blockers(pair: &PairView) -> Vec<String> {
 }
 
 fn server(upstream: &UpstreamView, now: SystemTime) -> String {
-    let is = styled(health(upstream.health), health_style(upstream.health));
-    let mut line = format!("  {} ({}) is {is}", plain(&upstream.name), role(upstream.role));
+    let is = styled(upstream.health.as_str(), health_style(upstream.health));
+    let mut line = format!("  {} ({}) is {is}", plain(&upstream.name), upstream.role.as_str());
     line.push_str(&styled(&format!(", {}", words::ago(&upstream.since, now)), DIM));
     if let Some(failure) = upstream.last_failure.as_ref().filter(|_| upstream.health != HealthName::Up) {
         line.push_str(&format!(": {}", plain(failure)));

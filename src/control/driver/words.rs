@@ -47,16 +47,16 @@ pub(super) fn story(spec: &PairSpec, note: &Note, by: Option<&str>) -> Story {
         }
         Note::Health { upstream, to, failure } => {
             let why = failure.as_ref().map(|failure| format!(": {}", check_words(failure))).unwrap_or_default();
-            let word = health_word(*to);
+            let word = to.as_str();
             ("health", Some(word.into()), format!("{pair}: {upstream} is {word}{why}"), *to == HealthName::Down)
         }
         Note::Signal { of, verdict } => {
             let message = format!("{pair}: resync signal for the {of}{by}: {}", verdict_words(verdict));
-            ("resync_signal", Some(verdict_label(verdict).into()), message, false)
+            ("resync_signal", Some(verdict.as_str().into()), message, false)
         }
         Note::Order { order, verdict } => {
             let message = format!("{pair}: order{by}: {order}: {}", verdict_words(verdict));
-            ("order", Some(verdict_label(verdict).into()), message, false)
+            ("order", Some(verdict.as_str().into()), message, false)
         }
         Note::Latched { failovers } => {
             let message =
@@ -136,31 +136,6 @@ pub(super) fn refusal_words(refusal: &SignalRefusal) -> String {
         SignalRefusal::Busy => "too many signals are being validated; send it again".into(),
         SignalRefusal::Overtaken => "the pair changed while the signal was being validated".into(),
         SignalRefusal::NotStored => "the state could not be stored; send it again".into(),
-    }
-}
-
-fn verdict_label(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::SignalAccepted => "accepted",
-        Verdict::SignalRepeated => "repeated",
-        Verdict::SignalIgnored(SignalRefusal::NotFailedOver) => "not_failed_over",
-        Verdict::SignalIgnored(SignalRefusal::PrimaryDown) => "primary_down",
-        Verdict::SignalIgnored(SignalRefusal::WrongEpoch { .. }) => "wrong_epoch",
-        Verdict::SignalIgnored(SignalRefusal::NoSuchSide(_)) => "no_such_side",
-        Verdict::SignalIgnored(SignalRefusal::Busy) => "busy",
-        Verdict::SignalIgnored(SignalRefusal::Overtaken) => "overtaken",
-        Verdict::SignalIgnored(SignalRefusal::NotStored) => "not_stored",
-        Verdict::Done(_) => "done",
-        Verdict::Unchanged(_) => "unchanged",
-        Verdict::Refused(_) => "refused",
-    }
-}
-
-fn health_word(health: HealthName) -> &'static str {
-    match health {
-        HealthName::Unknown => "unknown",
-        HealthName::Up => "up",
-        HealthName::Down => "down",
     }
 }
 

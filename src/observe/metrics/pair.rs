@@ -2,10 +2,7 @@
 
 use super::text::{Kind, Page};
 use crate::{
-    decide::{
-        effect::{Note, SignalRefusal, Verdict},
-        input::CheckResult,
-    },
+    decide::{effect::Note, input::CheckResult},
     model::{
         Epoch, PairName, Side, TransitionReason, UpstreamName,
         durations::Durations,
@@ -48,6 +45,7 @@ struct UpstreamMetrics {
     durations: Durations,
 }
 
+/// What a signal's verdict can be ([`crate::decide::effect::Verdict::as_str`]).
 const SIGNAL_RESULTS: [&str; 9] = [
     "accepted",
     "repeated",
@@ -138,7 +136,9 @@ impl PairMetrics {
                 }
             }
             Note::Signal { verdict, .. } => {
-                if let Some(index) = signal_index(verdict) {
+                let index = SIGNAL_RESULTS.iter().position(|result| *result == verdict.as_str());
+                debug_assert!(index.is_some(), "a signal's result that no counter has: {verdict:?}");
+                if let Some(index) = index {
                     self.signals[index].add(1);
                 }
             }
@@ -184,22 +184,6 @@ fn check_index(result: &CheckResult) -> usize {
         CheckResult::Local(_) => 4,
         CheckResult::Unresolved(_) => 5,
     }
-}
-
-/// `None`: the verdict on an order, which is no signal.
-fn signal_index(verdict: &Verdict) -> Option<usize> {
-    Some(match verdict {
-        Verdict::SignalAccepted => 0,
-        Verdict::SignalRepeated => 1,
-        Verdict::SignalIgnored(SignalRefusal::NotFailedOver) => 2,
-        Verdict::SignalIgnored(SignalRefusal::PrimaryDown) => 3,
-        Verdict::SignalIgnored(SignalRefusal::WrongEpoch { .. }) => 4,
-        Verdict::SignalIgnored(SignalRefusal::NoSuchSide(_)) => 5,
-        Verdict::SignalIgnored(SignalRefusal::Busy) => 6,
-        Verdict::SignalIgnored(SignalRefusal::Overtaken) => 7,
-        Verdict::SignalIgnored(SignalRefusal::NotStored) => 8,
-        Verdict::Done(_) | Verdict::Unchanged(_) | Verdict::Refused(_) => return None,
-    })
 }
 
 /// All pairs' families.
