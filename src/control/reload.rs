@@ -4,7 +4,7 @@
 use super::{admin::Tokens, driver::Listeners, orders::OrderError};
 use crate::{
     config::{self, Config, RouteConfig},
-    model::{PairName, RouteName, UpstreamName, spec::PairSpec},
+    model::{PairName, RouteName, UpstreamName, causes::chain, spec::PairSpec},
     net::listen::bind_set,
 };
 use std::{
@@ -179,10 +179,4 @@ fn route_changes(old: &RouteConfig, new: &RouteConfig) -> Vec<&'static str> {
         ("idle_timeout", old.idle_timeout != new.idle_timeout),
     ];
     parts.iter().filter(|(_, changed)| *changed).map(|(part, _)| *part).collect()
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -7,7 +7,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    model::{RefuseReason, ports::DoorStats, ports::Evidence, spec::HoldSpec, table::Admit},
+    model::{RefuseReason, causes::chain, ports::DoorStats, ports::Evidence, spec::HoldSpec, table::Admit},
     net::dial::{DialError, dial},
 };
 use std::{
@@ -114,7 +114,7 @@ impl<'a> Wait<'a> {
         match evidence {
             Some(evidence) => worker.report_dial(pair, upstream, turn.row.epoch, evidence),
             None => worker.complaints.say(|| {
-                tracing::warn!(pair = %pair.name, %upstream, error = %Chain(&error), "a dial failed on this machine; the client waits");
+                tracing::warn!(pair = %pair.name, %upstream, error = chain(&error), "a dial failed on this machine; the client waits");
             }),
         }
         let pause = self.retry;
@@ -175,20 +175,5 @@ async fn gone(session: &Session) -> RefuseReason {
         biased;
         () = ordered => RefuseReason::Shutdown,
         _ = session.client.ready(Interest::ERROR) => RefuseReason::ClientGone,
-    }
-}
-
-/// An error and what it came from, in one line.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
     }
 }

@@ -4,6 +4,7 @@
 //! Nothing here decides, waits or touches the network.
 
 pub mod address;
+pub mod causes;
 pub mod durations;
 pub mod id;
 pub mod plain;
@@ -22,7 +23,7 @@ pub use time::Time;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Which of a pair's two places clients are routed to (`design.md` §1, "side").
+/// Which of a pair's two places clients are routed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
