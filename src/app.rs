@@ -23,7 +23,7 @@ use crate::{
     },
     data,
     model::{
-        ports::{Progress, WorkerPorts, WorkerStats, Workers},
+        ports::{Outcome, Progress, WorkerPorts, WorkerStats, Workers},
         table::RouteTable,
     },
     observe::{event::EventLog, metrics::Metrics},
@@ -140,7 +140,7 @@ fn bind_routes(config: &Config) -> anyhow::Result<Listeners> {
 struct DataPlane {
     handles: Workers,
     progress: Vec<watch::Receiver<Progress>>,
-    outcomes: mpsc::Receiver<crate::model::ports::Outcome>,
+    outcomes: mpsc::Receiver<Outcome>,
     threads: Vec<JoinHandle<()>>,
 }
 

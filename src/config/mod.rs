@@ -19,7 +19,7 @@ pub use error::{ConfigErrors, Finding};
 use crate::model::{NodeName, PairName, RouteName, spec::PairSpec};
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -144,7 +144,7 @@ impl AdminListen {
     #[must_use]
     pub fn is_local(&self) -> bool {
         match self {
-            Self::Tcp(address) => address.ip().is_loopback() || address.ip() == IpAddr::from([127, 0, 0, 1]),
+            Self::Tcp(address) => address.ip().is_loopback(),
             Self::Unix(_) => true,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{HostPort, PairName, Side, UpstreamName};
 use ipnet::IpNet;
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// One pair as configured. Made by `config`, which has refused every contradiction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct PairSpec {
     pub primary: Option<UpstreamSpec>,
     /// The backups in their order; may be empty if there is a primary.
     pub backups: Vec<UpstreamSpec>,
-    /// The primary of the other proxy (`design.md` §2, `elsewhere`): checked, never dialled for clients.
+    /// The primary of the other proxy (`elsewhere`): checked, never dialled for clients.
     pub elsewhere: Option<UpstreamSpec>,
     /// How upstreams are checked.
     pub health: HealthSpec,
@@ -137,15 +137,6 @@ pub struct FailbackSpec {
     pub exempt: Arc<[IpNet]>,
     /// A source of the signal the proxy polls itself.
     pub source: Option<SignalSource>,
-}
-
-impl FailbackSpec {
-    /// Is this client on the exemption list? IPv4-mapped IPv6 addresses count as the IPv4 address.
-    #[must_use]
-    pub fn exempts(&self, client: IpAddr) -> bool {
-        let client = client.to_canonical();
-        self.exempt.iter().any(|net| net.contains(&client))
-    }
 }
 
 /// `failback.resync_http` or `failback.resync_command`, polled while the pair is on its backup and the primary answers.

@@ -5,10 +5,12 @@ use super::{
     input::{Asked, Pair},
     problem::Problem,
 };
-use crate::model::ports::Workers;
 use crate::{
     control::orders::Request,
-    model::view::{PairView, RouteView, SessionView, StatusView},
+    model::{
+        ports::Workers,
+        view::{PairView, RouteView, SessionView, StatusView},
+    },
     observe::metrics::{self, Metrics},
 };
 use axum::{

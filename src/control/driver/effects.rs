@@ -4,7 +4,7 @@ use super::{Driver, orders::Asked, words};
 use crate::{
     control::{journal::Receipt, probe, signal},
     decide::{
-        effect::{CheckId, Effect, Note, PairRecord, PersistId, Verdict},
+        effect::{CheckId, Effect, Note, PairRecord, PersistId, Ticket, Verdict},
         input::{CheckResult, Input, Stored},
     },
     model::{PairName, UpstreamName},
@@ -173,12 +173,12 @@ impl Driver {
     }
 
     /// Gives the asker a ticket. `Err` gives them back: so many wait already.
-    pub(super) fn ticket(&mut self, asked: Asked) -> Result<crate::decide::effect::Ticket, Asked> {
+    pub(super) fn ticket(&mut self, asked: Asked) -> Result<Ticket, Asked> {
         if self.asked.len() >= super::orders::WAITING {
             return Err(asked);
         }
         self.tickets += 1;
-        let ticket = crate::decide::effect::Ticket(self.tickets);
+        let ticket = Ticket(self.tickets);
         self.asked.insert(ticket, asked);
         Ok(ticket)
     }
