@@ -7,7 +7,7 @@
 //!   model ◀── all        config ──▶ model        decide ──▶ model          observe ──▶ model, decide
 //!   net ──▶ model, observe                       data ──▶ model, net, observe
 //!   control ──▶ model, config, decide, net, observe                        cli ──▶ model, config
-//!   demo ──▶ model, cli                          app ──▶ all
+//!   demo ──▶ model                               app ──▶ all
 //! ```
 //!
 //! Reading order: this page, [`decide::input`] and [`decide::effect`] (what can happen, what we do), then

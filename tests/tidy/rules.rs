@@ -12,7 +12,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("data", &["model", "net", "observe"]),
     ("control", &["model", "config", "decide", "net", "observe"]),
     ("cli", &["model", "config"]),
-    ("demo", &["model", "cli"]),
+    ("demo", &["model"]),
     ("model", &["all"]),
     ("app", &["all"]),
 ];
