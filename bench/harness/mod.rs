@@ -1,5 +1,5 @@
 //! The load harness: a server end, client ends, and what they measure. Shared by `bench/load` (one end a process),
-//! `bench/compare` (starts both ends beside every proxy) and `tests/bench_smoke.rs` (runs its tests).
+//! `bench/compare` (starts both ends beside every proxy) and `tests/bench_smoke` (runs its tests).
 //!
 //! ```text
 //!   client end ── Ask ──▶ proxy ──▶ server end       one epoll thread an end; every session begins with an Ask, which

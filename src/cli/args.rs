@@ -1,4 +1,4 @@
-//! The command line (`design.md` §5; the names are fixed).
+//! The command line (its names are fixed: scripts use them).
 
 use crate::model::Side;
 use clap::{Args, Subcommand, ValueEnum};

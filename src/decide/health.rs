@@ -1,4 +1,4 @@
-//! One upstream's health: when its checks start, and what their results mean (`design.md` §2, "Detection").
+//! One upstream's health: when its checks start, and what their results mean.
 //!
 //! ```text
 //!             rise passes                      fall failures

@@ -1,4 +1,4 @@
-//! One pair's machine (`design.md` §2): its upstreams' health, its side, its signal, its migrations.
+//! One pair's machine: its upstreams' health, its side, its signal, its migrations.
 //!
 //! ```text
 //!   handle_* ─▶ observe (were we starved?) ─▶ take in what happened ─▶ settle:

@@ -37,7 +37,7 @@ macro_rules! labelled {
 }
 
 labelled! {
-    /// Why a pair changed its state (`design.md` §2).
+    /// Why a pair changed its state.
     TransitionReason {
         /// The pair was never seen before and starts on its primary (or its first backup if it has no primary).
         FirstStart = "first_start": "the pair was started for the first time",

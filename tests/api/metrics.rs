@@ -29,7 +29,7 @@ fn promtool_has_nothing_to_object_to() {
     assert!(output.status.success() && said.is_empty(), "{said}\n{page}");
 }
 
-/// The names `design.md` §5 promises, as far as one node without TLS has them.
+/// Names that dashboards and alerts rely on.
 const PROMISED: [&str; 21] = [
     "sessions",
     "sessions_total",

@@ -5,7 +5,7 @@ use super::{
     wire::{raw, send},
 };
 
-/// `design.md` §5, as far as one node without TLS has it.
+/// Paths that scripts rely on.
 const PROMISED: [(&str, &str); 16] = [
     ("get", "/api/v1/status"),
     ("get", "/api/v1/pairs"),

@@ -12,7 +12,7 @@ use crate::{
 use failback::model::{Side, view::HealthName};
 use std::time::{Duration, Instant, SystemTime};
 
-/// With default settings (`design.md` §2).
+/// A silent primary is left within this time with default settings.
 const LIMIT: Duration = Duration::from_millis(3500);
 
 /// What a machine busy with other things may add to a single run.

@@ -1,4 +1,4 @@
-//! The admin API: HTTP/1.1 on a TCP or unix socket (`design.md` §5).
+//! The admin API: HTTP/1.1 on a TCP or unix socket.
 //!
 //! ```text
 //!   listen (bounds, deadlines) ─▶ guard (Host, Origin, token) ─▶ routes ─┬▶ look   ─▶ Orders, Workers, Metrics

@@ -69,7 +69,7 @@ struct World {
     next_ticket: u64,
 }
 
-/// The pair of `design.md` §5 with its defaults.
+/// A pair with the defaults.
 fn spec() -> PairSpec {
     let upstream = |name: &str, address: &str| UpstreamSpec { name: name.into(), address: address.parse().unwrap() };
     PairSpec {

@@ -1,4 +1,4 @@
-//! The metrics table: what `GET /metrics` shows (`design.md` §5).
+//! The metrics table: what `GET /metrics` shows.
 //!
 //! ```text
 //!   driver ── PairMetrics::{note, check, state, …} ──▶ Metrics ◀── render() ── /metrics
