@@ -74,6 +74,12 @@ mod the_repository {
     }
 
     #[test]
+    fn every_requirement_is_named_by_a_test() {
+        let sources = files::rust_sources();
+        assert_eq!(rules::requirements_without_test(sources.values()), Vec::<&str>::new());
+    }
+
+    #[test]
     fn the_readmes_test_command_is_what_ci_runs() {
         let (readme, ci) = (files::read("README.md"), files::read(".ci/run"));
         assert_eq!(rules::test_command(&readme), Some("scripts/test"));
