@@ -82,3 +82,24 @@ fn returning(primary: &Server, backup: &Server) -> (Proxy, Vec<Client>) {
 fn moving(proxy: &Proxy) -> MigrationView {
     proxy.pair().migration.expect("a migration is under way")
 }
+
+#[test]
+fn x2_with_drain_sessions_may_end_by_themselves_until_the_deadline() {
+    let (primary, backup) = servers();
+    let more = "failback = { stable_for = \"100ms\", migrate = \"drain\", drain_deadline = \"4s\" }";
+    let proxy = failed_over(&primary, &backup, more);
+    let (mut quick, mut slow) = (proxy.client(), proxy.client());
+    assert_eq!((quick.server(), slow.server()), ("AGG_B".into(), "AGG_B".into()));
+
+    assert!(proxy.admin.resync(PAIR, "{}").accepted);
+    proxy.until("newcomers go to the primary", |pair| pair.active_side == Side::Primary);
+    assert_eq!(proxy.leads_to(), "AGG_P");
+    throughout(Duration::from_secs(2), "nobody is closed before the deadline", || {
+        quick.ask("still here").is_ok() && slow.ask("still here").is_ok()
+    });
+    drop(quick);
+    proxy.until("one is left", |pair| pair.migration.as_ref().is_some_and(|it| it.remaining == 1));
+
+    slow.wait_end();
+    assert_eq!(proxy.settled_on(Side::Primary).epoch.0, 3);
+}
