@@ -80,14 +80,14 @@ pub(super) async fn obey(play: &mut Play, _terminal: &Keyboard) -> Result<Count,
     let key = |key: &str, does: &str| format!("{BOLD}{key}{BOLD:#} {does}");
     let keys_line = [
         key("k", "kill the one in use"),
-        key("r", "revive a killed one"),
+        key("r", "revive a dead one"),
         key("s", "resync the stale one"),
         key("q", "quit"),
     ];
     play.screen.line(&format_args!(" {BOLD}YOUR TURN{BOLD:#}  in another terminal:"));
     play.screen.say(format_args!("{DIM}export FAILBACK_ADMIN=http://{}{DIM:#}", play.stage.admin));
     play.screen.say(format_args!("{DIM}failback why {PAIR}; failback status -w; failback events -f{DIM:#}"));
-    play.screen.say(keys_line.join("   "));
+    play.screen.say(keys_line.join("  "));
     let mut hand = Hand { seen: None, active: PRIMARY, count: Count::default() };
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);

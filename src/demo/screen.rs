@@ -39,7 +39,7 @@ impl Screen {
     /// A chapter's heading.
     pub(super) fn chapter(&mut self, number: u32, style: Style, title: &str, detail: &str) {
         let at = format!("{:.1} s", self.started.elapsed().as_secs_f64());
-        let room = WIDTH.saturating_sub(title.chars().count() + 6);
+        let room = WIDTH.saturating_sub(title.chars().count() + 14);
         self.line(&"");
         self.line(&format_args!("{style} {number}  {title}{style:#}  {detail:<room$}{DIM}{at:>8}{DIM:#}"));
     }

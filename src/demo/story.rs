@@ -42,20 +42,16 @@ pub(super) async fn tell(play: &mut Play) -> Result<Count, DemoError> {
 
 fn introduce(play: &mut Play) {
     let (primary, backup, size) = (play.stage.primary, play.stage.backup, play.fleet.size());
-    let before_fork = format!("    {size} probes ──▶ failback {} ──", play.stage.route);
+    let before_fork = format!("    {size} probes ──▶ failback {} ─", play.stage.route);
     let indent = " ".repeat(before_fork.chars().count());
     for line in [
         String::new(),
-        format!(
-            " {BOLD}failback demo{BOLD:#}: {size} probes send numbered events to {PAIR}, two servers behind one proxy."
-        ),
+        format!(" {BOLD}failback demo{BOLD:#}: {size} probes send numbered events to {PAIR}, a pair behind one proxy"),
         String::new(),
-        format!("{before_fork}┬──▶ {GOOD}{PRIMARY}{GOOD:#} {primary}  the primary"),
-        format!("{indent}└──▶ {GOOD}{BACKUP}{GOOD:#} {backup}  its backup"),
+        format!("{before_fork}┬─▶ {GOOD}{PRIMARY}{GOOD:#} {primary}  primary"),
+        format!("{indent}└─▶ {GOOD}{BACKUP}{GOOD:#} {backup}  backup"),
         String::new(),
-        format!(
-            "    {DIM}Each server copies its events to the other. An event is acknowledged once both hold it.{DIM:#}"
-        ),
+        format!("    {DIM}Each server copies its events to the other, and acknowledges what both hold.{DIM:#}"),
     ] {
         play.screen.line(&line);
     }
@@ -93,7 +89,7 @@ async fn primary_killed(play: &mut Play) -> Result<(), DemoError> {
     let median = after.get(after.len() / 2).copied().unwrap_or_default();
     let last = after.last().copied().unwrap_or_default();
     play.screen.say(format_args!(
-        "{} cut, and served again by {BACKUP} {GOOD}{}{GOOD:#} after the kill (median; the last one {}).",
+        "{} cut; served by {BACKUP} {GOOD}{}{GOOD:#} after the kill (median; last {}).",
         count(cut, "session"),
         span(median),
         span(last)
@@ -120,7 +116,7 @@ async fn back_but_stale(play: &mut Play) -> Result<Elsewhere, DemoError> {
         acknowledged: play.fleet.sum(|tally| tally.acknowledged),
     };
     play.screen.say(format_args!(
-        "{CAREFUL}A plain load balancer{CAREFUL:#} saw two good checks and goes back now. A witness does the same."
+        "{CAREFUL}A plain load balancer{CAREFUL:#} saw two good checks and goes back. So does a witness."
     ));
     play.pass(SCENE).await?;
     let pair = play.pair().await?;
