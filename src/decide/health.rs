@@ -169,6 +169,11 @@ impl Health {
         (mark == Mark::Passed && newest >= from).then_some(newest)
     }
 
+    /// Is the newest result a pass, and of a check from `from` on?
+    pub(super) fn passed_since(&self, from: CheckId) -> bool {
+        self.tally.newest().is_some_and(|(check, mark)| mark == Mark::Passed && check >= from)
+    }
+
     /// Is a check under way that started after `other`?
     pub(super) fn checks_since(&self, other: CheckId) -> bool {
         self.schedule.checks_since(other)

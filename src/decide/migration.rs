@@ -8,7 +8,7 @@
 //!   elsewhere:           Moving ── so that clients find their first proxy again ──▶ over
 //! ```
 
-use super::timers::Jitter;
+use super::{effect::CheckId, timers::Jitter};
 use crate::model::{EndReason, Side, Time, TransitionReason, UpstreamName, view::MigrationView};
 use std::time::Duration;
 
@@ -57,6 +57,9 @@ pub(super) struct Migration {
     pub(super) paused: bool,
     /// Every worker has seen the order, and none has a condemned session or dial left.
     pub(super) confirmed: bool,
+    /// The target must pass a check from this one on, which starts when everybody has left: what the old side took last
+    /// reaches only a server that is alive.
+    pub(super) arrival: Option<CheckId>,
     total: u64,
     left: u64,
     exempt: u64,
@@ -79,6 +82,7 @@ impl Migration {
             order,
             paused: false,
             confirmed: false,
+            arrival: None,
             total: 0,
             left: 0,
             exempt: 0,
@@ -160,6 +164,11 @@ impl Migration {
             Phase::Admitting { .. } => self.phase = Phase::Admitting { until: now },
             Phase::Leaving => {}
         }
+    }
+
+    /// Are sessions being moved, one by one, to a side that newcomers go to already?
+    pub(super) fn is_moving(&self) -> bool {
+        matches!(self.phase, Phase::Moving { .. })
     }
 
     /// Is there nothing left to move, and nobody left to pace?

@@ -28,7 +28,7 @@ use super::{
     effect::{Closing, Effect, Note, PersistId, Routing, Ticket},
     flap::Flap,
     input::{Input, Order, Start},
-    migration::Migration,
+    migration::{Journey, Migration},
     signal::{Polling, Validation},
     status::PairStatus,
     timers::{self, Jitter},
@@ -67,6 +67,8 @@ pub struct PairMachine {
     polling: Polling,
     orders: VecDeque<(Ticket, Order)>,
     migration: Option<Migration>,
+    /// In `NoServer`: the migration to the lost upstream that goes on when it returns.
+    unfinished: Option<Journey>,
     closing: Option<Closing>,
     closings: u32,
     /// In `NoServer`: the sessions of the lost upstream are closed.

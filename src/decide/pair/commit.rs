@@ -9,7 +9,7 @@ use crate::{
         effect::{Closing, Effect, Note, PersistId, SignalRefusal, Verdict},
         migration::{Journey, Migration, Phase},
     },
-    model::{EndReason, HostPort, Time, UpstreamName, spec::Migrate},
+    model::{EndReason, HostPort, Time, UpstreamName, spec::Migrate, view::PairStateName as State},
 };
 
 impl PairMachine {
@@ -69,6 +69,9 @@ impl PairMachine {
             self.cut = false;
             self.overtake_validations();
             self.welcome();
+            if matches!(plan.sessions, Sessions::Admit | Sessions::Move(_)) {
+                self.vouch_for(&before.upstream);
+            }
         }
         if plan.failover {
             let failovers = self.flap.counting_one_now(now, self.spec.flap);
@@ -77,6 +80,7 @@ impl PairMachine {
                 self.note(Note::Latched { failovers });
             }
         }
+        self.interrupt_migration();
         self.move_sessions(now, plan.sessions);
         if let Some((ticket, order, verdict)) = plan.order {
             self.answer_order(ticket, order, verdict);
@@ -133,6 +137,17 @@ impl PairMachine {
         let order = self.order_closing(spare, true, allowed, journey.end);
         self.migration = Some(Migration::new(now, journey, phase, order));
         self.note(Note::Migration(words));
+    }
+
+    /// Nobody is moved to a server that is lost. Who was not moved yet is when it returns.
+    fn interrupt_migration(&mut self) {
+        if self.core.state != State::NoServer {
+            self.unfinished = None;
+        } else if let Some(migration) = &self.migration {
+            let ours = migration.is_moving() && !self.is_homecoming();
+            self.unfinished = ours.then(|| migration.journey.clone());
+            self.end_migration("interrupted");
+        }
     }
 
     pub(super) fn end_migration(&mut self, how: &str) {

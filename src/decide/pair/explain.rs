@@ -160,7 +160,7 @@ impl PairMachine {
                 home.name, self.spec.name
             ));
         }
-        if when == FailbackWhen::Manual {
+        if when == FailbackWhen::Manual && home.role == UpstreamRole::Primary {
             let name = &self.spec.name;
             blockers.push(format!("failback.when is \"manual\": `failback switch {name} --to primary`"));
         } else if let Some(span) = healthy.filter(|_| !home.health.is_stable()) {

@@ -107,6 +107,13 @@ impl PairMachine {
         }
     }
 
+    /// Who was left by plan held everything at that moment: as good as a signal of its own.
+    pub(super) fn vouch_for(&mut self, left: &UpstreamName) {
+        if let Some(upstream) = self.upstreams.iter_mut().find(|upstream| upstream.name == *left) {
+            upstream.signal = Some(upstream.health.generation());
+        }
+    }
+
     /// The pair's own upstream of that name.
     pub(super) fn upstream(&self, name: &UpstreamName) -> Option<&Upstream> {
         let own = |upstream: &&Upstream| upstream.role != UpstreamRole::Elsewhere;

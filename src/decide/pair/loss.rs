@@ -33,8 +33,7 @@ impl PairMachine {
         }
         let health = self.active().map_or(HealthName::Down, |active| active.health.state());
         if self.core.state == State::NoServer && health == HealthName::Up {
-            // Nobody else served meanwhile, so it is not stale.
-            return Some(Plan::keep(self.core.turned(self.resting(), Reason::UpstreamReturned)));
+            return Some(self.returned());
         }
         if health != HealthName::Down {
             return None;
@@ -64,9 +63,7 @@ impl PairMachine {
 
     /// May this backup be used when the primary is lost?
     pub(super) fn is_admissible_backup(&self, backup: &Upstream) -> bool {
-        // The side being left by a migration was written to a moment ago.
-        let left = self.migration.as_ref().is_some_and(|migration| migration.journey.from == backup.name);
-        let resynced = self.spec.admission == Admission::Healthy || backup.is_resynced() || left;
+        let resynced = self.spec.admission == Admission::Healthy || backup.is_resynced();
         backup.health.is_admitted() && resynced
     }
 
@@ -157,6 +154,16 @@ impl PairMachine {
         }
         let spare = Some(name);
         Some(Plan { failover, ..Plan::new(next, Sessions::Lost { spare, end: EndReason::Failover }) })
+    }
+
+    /// Who has the turn answers again. Nobody else served meanwhile, so it is not stale. A migration to it goes on.
+    fn returned(&self) -> Plan {
+        let mut next = self.core.turned(self.resting(), Reason::UpstreamReturned);
+        let Some(journey) = self.unfinished.clone() else { return Plan::keep(next) };
+        if next.state == State::OnPrimary {
+            next.state = State::Returning;
+        }
+        Plan::new(next, Sessions::Move(journey))
     }
 
     /// Nobody can serve: newcomers wait, the turn stays.

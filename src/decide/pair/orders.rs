@@ -12,15 +12,11 @@ use crate::{
         upstream::Upstream,
     },
     model::{
-        EndReason, Epoch, Side, Time, TransitionReason as Reason, UpstreamName,
+        EndReason, Side, Time, TransitionReason as Reason, UpstreamName,
         spec::{Admission, FailbackWhen},
         view::UpstreamRole,
     },
 };
-
-/// Where epochs go on after the journal could not be read: far above what a pair can have reached (at three changes every ten
-/// minutes, after a century), and far below what the upper half of a close order's number can hold.
-const AFTER_UNREADABLE: Epoch = Epoch(1 << 24);
 
 /// A `switch --to`.
 #[derive(Debug, Clone, Copy)]
@@ -83,10 +79,7 @@ impl PairMachine {
             force: switch.force,
             at_once: switch.now,
         };
-        let mut plan = self.change_to(journey);
-        if self.core.reason == Reason::StateUnreadable {
-            plan.next.epoch = AFTER_UNREADABLE;
-        }
+        let plan = self.change_to(journey);
         Ok((plan, format!("going to {to}; stays there until `failback switch {} --auto`", self.spec.name)))
     }
 

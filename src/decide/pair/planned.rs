@@ -5,7 +5,10 @@ use super::{
     core::{Plan, Sessions},
 };
 use crate::{
-    decide::migration::{Journey, Migration, Phase},
+    decide::{
+        effect::CheckId,
+        migration::{Journey, Migration, Phase},
+    },
     model::{
         EndReason, Side, Time, TransitionReason as Reason, UpstreamName,
         spec::{FailbackWhen, Migrate, Overlap},
@@ -97,11 +100,14 @@ impl PairMachine {
         let migration = self.migration.as_ref()?;
         let journey = &migration.journey;
         if migration.phase == Phase::Leaving {
-            return migration.confirmed.then(|| {
-                let mut next = self.moved(&journey.to, journey.why);
-                next.pinned |= journey.pin;
-                Plan::new(next, Sessions::Admit)
-            });
+            let (to, force) = (journey.to.clone(), journey.force);
+            if !migration.confirmed || !(force || self.has_arrived(now, &to)) {
+                return None;
+            }
+            let journey = &self.migration.as_ref()?.journey;
+            let mut next = self.moved(&journey.to, journey.why);
+            next.pinned |= journey.pin;
+            return Some(Plan::new(next, Sessions::Admit));
         }
         if !migration.is_over(now) {
             return None;
@@ -157,6 +163,23 @@ impl PairMachine {
         migration.tick(now, pace, jitter);
         if let Some(closing) = self.closing.as_mut().filter(|closing| closing.id == migration.order) {
             closing.allowed = migration.allowed(pace);
+        }
+    }
+
+    /// Everybody has left the old side. Is the new one alive *now*? Asks it, the first time.
+    fn has_arrived(&mut self, now: Time, to: &UpstreamName) -> bool {
+        let (Some(migration), Some(target)) =
+            (&mut self.migration, self.upstreams.iter_mut().find(|upstream| upstream.name == *to))
+        else {
+            return false;
+        };
+        match migration.arrival {
+            Some(from) => target.health.passed_since(from),
+            None => {
+                migration.arrival = Some(CheckId(self.next_check));
+                target.health.check_now(now);
+                false
+            }
         }
     }
 

@@ -142,7 +142,7 @@ impl PairMachine {
         if let Some(given) = epoch.filter(|given| *given != self.core.epoch) {
             return Err(SignalRefusal::WrongEpoch { given, have: self.core.epoch });
         }
-        if of == Side::Primary && (self.core.side == Side::Primary || self.core.adrift) {
+        if (of == Side::Primary && self.core.side == Side::Primary) || self.core.adrift {
             return Err(SignalRefusal::NotFailedOver);
         }
         Ok(target.name.clone())

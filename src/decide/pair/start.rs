@@ -21,6 +21,10 @@ use crate::{
 };
 use std::collections::VecDeque;
 
+/// The epoch while the journal can't be read: far above what a pair can have reached (at three changes every ten minutes, after
+/// a century), so that the next one is new, and far below what the upper half of a close order's number can hold.
+const UNREADABLE: Epoch = Epoch(1 << 24);
+
 pub(super) fn machine(start: Start, now: Time) -> PairMachine {
     let Start { spec, stored, seed } = start;
     // A restart is a gap in our watching: no signal from before it holds.
@@ -48,6 +52,7 @@ pub(super) fn machine(start: Start, now: Time) -> PairMachine {
         polling: Polling::default(),
         orders: VecDeque::new(),
         migration: None,
+        unfinished: None,
         closing: None,
         closings: 0,
         cut: false,
@@ -79,7 +84,7 @@ fn first(spec: &PairSpec, now: Time) -> Core {
 }
 
 fn unreadable(spec: &PairSpec, now: Time) -> Core {
-    let lost = core(Epoch(0), first_upstream(spec), State::NoServer, Reason::StateUnreadable, now);
+    let lost = core(UNREADABLE, first_upstream(spec), State::NoServer, Reason::StateUnreadable, now);
     Core { adrift: true, ..lost }
 }
 

@@ -1,1 +1,144 @@
-//! Stories to come.
+//! First starts and restarts: the same upstream and epoch as before, never a guess.
+
+use super::*;
+
+#[test]
+fn a_first_start_waits_for_the_disk_and_then_serves_the_primary() {
+    let now = Time::from_start(seconds(1.0));
+    let mut machine = PairMachine::new(Start { spec: spec(), stored: Stored::Nothing, seed: 1 }, now);
+    let first = std::iter::from_fn(|| machine.poll_effect()).find_map(|effect| match effect {
+        Effect::Persist(id, record) => Some((id, *record)),
+        _ => None,
+    });
+    let (id, record) = first.expect("the first record is written before anybody is served");
+    assert_eq!((record.epoch, &*record.upstream, record.state), (Epoch(1), "AGG_P", State::OnPrimary));
+    machine.handle_input(now, Input::Resolved("AGG_P".into(), Arc::new(["10.0.0.1:4100".parse().unwrap()])));
+    let admitted = |machine: &mut PairMachine| {
+        std::iter::from_fn(|| machine.poll_effect())
+            .filter_map(|effect| match effect {
+                Effect::Publish(routing) => Some(routing.admit),
+                _ => None,
+            })
+            .last()
+    };
+    assert_eq!(admitted(&mut machine), Some(Admission::Hold));
+    machine.handle_input(now, Input::Persisted(id));
+    assert!(matches!(admitted(&mut machine), Some(Admission::To { upstream, .. }) if *upstream == *"AGG_P"));
+}
+
+#[test]
+fn a_restart_on_the_backup_goes_on_there() {
+    let world = World::primary_back(spec());
+    let mut world = world.restart(spec());
+    assert_eq!(world.admits(), Some("AGG_B"), "at once: nothing has changed that would have to be stored first");
+    assert_eq!(world.transitions(), [(State::OnBackup, 2, Reason::Restarted)]);
+    world.run(seconds(3600.0));
+    assert_eq!((world.state(), world.epoch(), world.admits()), (State::OnBackup, 2, Some("AGG_B")));
+}
+
+#[test]
+fn a_restart_on_the_primary_goes_on_there() {
+    let world = World::healthy(spec());
+    let world = world.restart(spec());
+    assert_eq!((world.state(), world.epoch(), world.admits()), (State::OnPrimary, 1, Some("AGG_P")));
+}
+
+#[test]
+fn a_restart_while_the_backup_is_being_left_goes_on_on_the_backup() {
+    // Input: the pair is Returning, not every session has left the backup, and the proxy dies. Output: the backup was written
+    // to last, so it is the backup's turn, and the signal is void.
+    let mut world = World::primary_back(spec());
+    assert_eq!(world.resync(Side::Primary, None), Verdict::SignalAccepted);
+    world.progress(7);
+    assert_eq!(world.records.last().unwrap().state, State::Returning);
+    let mut world = world.restart(spec());
+    world.run(seconds(600.0));
+    assert_eq!((world.state(), world.epoch(), world.admits()), (State::OnBackup, 2, Some("AGG_B")));
+}
+
+#[test]
+fn a_restart_after_the_primary_was_entered_goes_on_on_the_primary() {
+    let mut spec = spec();
+    spec.failback.pace = 1;
+    let mut world = World::primary_back(spec.clone());
+    assert_eq!(world.resync(Side::Primary, None), Verdict::SignalAccepted);
+    world.progress(100);
+    world.progress(0);
+    world.run(seconds(1.0));
+    assert_eq!((world.state(), world.epoch(), world.admits()), (State::Returning, 3, Some("AGG_P")));
+    let world = world.restart(spec);
+    assert_eq!((world.state(), world.epoch(), world.admits()), (State::OnPrimary, 3, Some("AGG_P")));
+}
+
+#[test]
+fn a_restart_in_no_server_waits_for_the_upstream_whose_turn_it_is() {
+    let mut world = World::failed_over(spec(), Server::Killed);
+    world.set("AGG_B", Server::Killed);
+    world.run(seconds(5.0));
+    world.set("AGG_P", Server::Alive);
+    let mut world = world.restart(spec());
+    world.run(seconds(60.0));
+    assert_eq!((world.state(), world.epoch(), world.admits()), (State::NoServer, 2, None));
+    world.set("AGG_B", Server::Alive);
+    world.run(seconds(5.0));
+    assert_eq!((world.state(), world.epoch(), world.admits()), (State::OnBackup, 2, Some("AGG_B")));
+}
+
+#[test]
+fn what_an_operator_ordered_outlives_a_restart() {
+    let mut world = World::healthy(spec());
+    assert!(matches!(world.switch(Side::Primary, false), Verdict::Done(_)));
+    assert!(matches!(world.order(Order::Freeze(true)), Verdict::Done(_)));
+    let status = world.restart(spec()).status();
+    assert!(status.pinned && status.frozen && !status.latched);
+}
+
+#[test]
+fn an_unreadable_journal_means_that_nobody_is_served_until_an_operator_decides() {
+    // Input: the journal can't be read; both servers are healthy. Output: nobody; signals and other orders don't help; only
+    // `switch --to … --force` does, under an epoch that can't have been used before.
+    let mut world = World::start(spec(), Stored::Unreadable);
+    world.run(seconds(600.0));
+    assert_eq!((world.state(), world.admits(), world.records.len()), (State::NoServer, None, 0));
+    assert_eq!(world.status().reason, Reason::StateUnreadable);
+    assert!(world.blockers().contains("failback switch AGG_V --to primary --force"), "{}", world.blockers());
+    assert!(matches!(world.resync(Side::Primary, None), Verdict::SignalIgnored(_)));
+    assert!(matches!(world.order(Order::Freeze(true)), Verdict::Refused(_)));
+    let Verdict::Refused(why) = world.switch(Side::Backup, false) else { panic!("not without --force") };
+    assert!(why.contains("--force"), "{why}");
+    assert!(matches!(world.switch(Side::Backup, true), Verdict::Done(_)));
+    assert_eq!((world.state(), world.admits()), (State::OnBackup, Some("AGG_B")));
+    assert!(world.epoch() > 1 << 24);
+}
+
+#[test]
+fn addresses_that_were_swapped_while_the_proxy_was_down_are_noticed() {
+    // Input: on its backup when it stopped; the new configuration gives each server the other's address. Output: the name
+    // tells no more who holds the data, so nobody is served.
+    let world = World::primary_back(spec());
+    let mut swapped = spec();
+    let backup = swapped.backups[0].address.clone();
+    let primary = std::mem::replace(&mut swapped.primary.as_mut().unwrap().address, backup);
+    swapped.backups[0].address = primary;
+    let mut world = world.restart(swapped);
+    world.run(seconds(60.0));
+    assert_eq!((world.state(), world.admits()), (State::NoServer, None));
+    assert!(matches!(world.switch(Side::Primary, true), Verdict::Done(_)));
+    assert_eq!((world.admits(), world.epoch()), (Some("AGG_P"), 3));
+}
+
+#[test]
+fn a_server_that_was_removed_while_it_was_active_is_not_replaced_by_a_guess() {
+    // Input: on AGG_B when it stopped; the new configuration has AGG_C in its place. Output: nobody knows whether AGG_C or the
+    // primary holds what AGG_B took.
+    let world = World::primary_back(spec());
+    let mut without = spec();
+    without.backups = vec![backup("AGG_C", "10.0.0.3:4100")];
+    let servers = world.records.last().unwrap().clone();
+    let mut world = World::start(without, Stored::Record(Box::new(servers)));
+    world.run(seconds(60.0));
+    assert_eq!((world.state(), world.admits(), world.epoch()), (State::NoServer, None, 2));
+    assert!(world.blockers().contains("AGG_B, whose turn it is, was removed"), "{}", world.blockers());
+    assert!(matches!(world.switch(Side::Backup, true), Verdict::Done(_)));
+    assert_eq!((world.admits(), world.epoch()), (Some("AGG_C"), 3));
+}
