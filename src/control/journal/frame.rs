@@ -154,6 +154,16 @@ pub(super) fn next_header(bytes: &[u8], from: usize) -> Option<(usize, Header)> 
     None
 }
 
+/// All intact headers, wherever they stand.
+pub(super) fn headers(bytes: &[u8]) -> impl Iterator<Item = Header> {
+    let mut from = FILE_HEADER;
+    std::iter::from_fn(move || {
+        let (at, header) = next_header(bytes, from)?;
+        from = at + HEADER;
+        Some(header)
+    })
+}
+
 /// Was `bytes[from..to]` never wholly written? True if the file ends within it, if its end is still zero, or if a whole
 /// sector of it is.
 pub(super) fn has_hole(bytes: &[u8], from: usize, to: usize) -> bool {

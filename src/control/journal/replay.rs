@@ -84,6 +84,8 @@ pub(super) struct Replay {
     pub(super) torn: bool,
     /// Something stored had rotted.
     pub(super) damaged: bool,
+    /// The last frame that any later one says was on stable storage.
+    synced: u64,
 }
 
 /// Reads a whole file.
@@ -95,6 +97,7 @@ pub(super) fn replay(bytes: &[u8]) -> Replay {
         remarks: Vec::new(),
         torn: false,
         damaged: false,
+        synced: frame::headers(bytes).map(|header| header.synced).max().unwrap_or(0),
     };
     let bytes = without_zeros(bytes);
     if frame::read_file_header(bytes) == FileHeader::Damaged {
@@ -158,7 +161,7 @@ impl Replay {
         let at = self.end;
         match frame::next_header(bytes, at + 1) {
             Some((next, header)) => {
-                if header.synced <= self.last_seq && frame::has_hole(bytes, at, next) {
+                if self.synced <= self.last_seq && frame::has_hole(bytes, at, next) {
                     return self.torn(bytes.len() - at);
                 }
                 self.lose(&format!("records {} to {} are damaged", self.last_seq + 1, header.seq.saturating_sub(1)));
@@ -179,8 +182,7 @@ impl Replay {
 
     /// The write of `[from, to)` never came to its end, and nothing later says that it was on stable storage.
     fn cut_short(&self, bytes: &[u8], from: usize, to: usize) -> bool {
-        let later = frame::next_header(bytes, to);
-        later.is_none_or(|(_, header)| header.synced <= self.last_seq) && frame::has_hole(bytes, from, to)
+        self.synced <= self.last_seq && frame::has_hole(bytes, from, to)
     }
 
     fn torn(&mut self, length: usize) -> Option<()> {
@@ -190,7 +192,8 @@ impl Replay {
         None
     }
 
-    fn lose(&mut self, what: &str) {
+    /// Something is missing that may have concerned any pair.
+    pub(super) fn lose(&mut self, what: &str) {
         self.damaged = true;
         self.remarks.push(format!("{what}; the state of every pair without a later record is not known"));
         self.sum.anything_lost();

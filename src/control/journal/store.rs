@@ -56,7 +56,12 @@ impl Store {
         if let FileHeader::Version(version) = frame::read_file_header(&bytes) {
             return Err(JournalError::Version { path, version });
         }
-        let Replay { sum, end, last_seq, remarks, torn, damaged } = replay(&bytes);
+        let mut found = replay(&bytes);
+        if (bytes.len() as u64) < SIZE {
+            // Made whole and synced before its first use: no crash shortens it, a copy that failed does.
+            found.lose("the journal's end is missing");
+        }
+        let Replay { sum, end, last_seq, remarks, torn, damaged, .. } = found;
         if damaged {
             // Kept for whoever wants to know what happened.
             let _no_space = fs::copy(&path, dir.join("journal.damaged"));
