@@ -53,6 +53,9 @@ impl Name {
             "the name is longer than 64 characters"
         } else if text.trim() != text {
             "the name begins or ends with a space"
+        } else if matches!(text, "." | "..") {
+            // It is a part of the API's paths, which every HTTP client shortens.
+            "the name means a folder in a path"
         } else if text.chars().any(|c| c == '/' || c.is_control()) {
             "the name has a `/` or a control character in it"
         } else {
@@ -189,7 +192,15 @@ impl Read for HostPort {
                 return None;
             }
         };
-        let last = address.host.rsplit('.').next().unwrap_or_default();
+        if let Some(ip) = address.ip()
+            && ip.to_canonical() != ip
+        {
+            let mend = format!("write \"{}:{}\"", ip.to_canonical(), address.port);
+            findings.add(&given.place, format!("`{text}` is an IPv4 address in IPv6 clothes"), mend);
+            return None;
+        }
+        // A dot at the end makes a name a whole one, which no search list is tried with.
+        let last = address.host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
         if address.ip().is_none() && last.bytes().all(|b| b.is_ascii_digit()) {
             let reason = format!("`{}` is no IPv4 address", address.host);
             findings.add(&given.place, reason, "write four numbers between 0 and 255, or a host name");

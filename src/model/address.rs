@@ -56,7 +56,9 @@ impl FromStr for HostPort {
             return Err(AddressError::NoHost(port.into()));
         }
         let plausible = |c: char| c.is_ascii_alphanumeric() || "-._:%".contains(c);
-        if !host.chars().all(plausible) {
+        // RFC 1035 §2.3.4: a name has at most 255 octets, a label 63.
+        let short = host.len() <= 255 && host.split('.').all(|label| label.len() <= 63);
+        if !host.chars().all(plausible) || !short {
             return Err(AddressError::BadHost(host.into()));
         }
         match port.parse() {
@@ -108,5 +110,7 @@ mod tests {
         assert_eq!(reason(":4100"), AddressError::NoHost("4100".into()));
         assert_eq!(reason("::1:4100"), AddressError::BareV6("::1:4100".into()));
         assert_eq!(reason("a b:4100"), AddressError::BadHost("a b".into()));
+        let long = "a".repeat(64);
+        assert_eq!(reason(&format!("{long}.example:4100")), AddressError::BadHost(format!("{long}.example")));
     }
 }

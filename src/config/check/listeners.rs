@@ -85,7 +85,8 @@ fn covers(listening: IpAddr, ip: IpAddr) -> bool {
 
 fn upstreams(pair: &Pair) -> impl Iterator<Item = &Found<HostPort>> {
     let backups = pair.backups.here().into_iter().flat_map(|backups| backups.iter());
-    pair.primary.here().into_iter().chain(backups).filter_map(|upstream| upstream.address.here())
+    let first = pair.primary.here().or(pair.elsewhere.here());
+    first.into_iter().chain(backups).filter_map(|upstream| upstream.address.here())
 }
 
 /// A dial to `upstream` ends at `own`. With a wildcard listener that is certain for loopback addresses only: which other

@@ -216,6 +216,9 @@ fn source(failback: &Failback, when: FailbackWhen, findings: &mut Findings) -> O
                 let mend = "write it as in [\"/usr/local/bin/is-resynced\", \"AGG_P\"]";
                 findings.add(&command.place, "the program is missing", mend);
             }
+            for argument in command.iter().filter(|argument| argument.contains('\0')) {
+                findings.add(&argument.place, "no program can be given a zero byte", "leave the \\u0000 out");
+            }
             let argv = command.iter().map(|argument| argument.value.clone()).collect();
             Some(SignalSource::Command { argv, every, timeout })
         }
