@@ -162,3 +162,11 @@ impl Reply {
         assert_eq!(self.problem(415)["type"], "urn:failback:problem:media-type", "{path}");
     }
 }
+
+#[test]
+fn two_host_headers_are_refused_though_the_first_is_good() {
+    let node = Node::start();
+    let reply = send(node.api(), "POST /api/v1/pairs/AGG_V/freeze", &["Host: 127.0.0.1", "Host: evil.example"], "");
+    assert_eq!(reply.problem(400)["field"], "Host");
+    nothing_happened(&node, &[]);
+}

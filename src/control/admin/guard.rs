@@ -76,6 +76,10 @@ impl Guard {
             Some(authority) => Some(authority.as_str()),
             None => headers.get(header::HOST).map(|host| host.to_str().unwrap_or("")),
         };
+        // RFC 9112 §3.2: whichever we looked at, somebody in between may have looked at the other.
+        if headers.get_all(header::HOST).iter().nth(1).is_some() {
+            return Err(Problem::bad_request("there is more than one Host header", Some("Host".into())));
+        }
         self.check_host(peer, host)?;
         check_origin(headers, host)?;
         self.check_token(peer, method, uri.path(), headers)

@@ -93,6 +93,10 @@ fn is_json(headers: &HeaderMap) -> Option<bool> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Serde also takes a list for a struct, its items for the fields in their order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::bad_request("an order is a JSON object, as in {\"to\": \"backup\"}, not a list", None));
+    }
     let from = &mut serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut *from).map_err(|error| {
         let field = Some(error.path().to_string()).filter(|path| path != ".");
