@@ -33,10 +33,14 @@ fn iperf3_runs_in_both_directions() {
         let mut argv = vec!["iperf3", "--json", "--bytes", "512M", "--port", &route.1];
         argv.extend(direction.split(' '));
         argv.push(&route.0);
-        let report: serde_json::Value = serde_json::from_str(&run(&argv)).expect("JSON");
+        // The end of a session starts a check, and iperf3 is busy for as long as that connection lasts.
+        let (report, bytes) = eventually("iperf3 is free, and reports", || {
+            let report: serde_json::Value = serde_json::from_str(&run(&argv)).expect("JSON");
+            // What is still under way when the sender says that it is done is not counted.
+            let bytes = report["end"]["sum_received"]["bytes"].as_u64()?;
+            Some((report, bytes))
+        });
         let received = &report["end"]["sum_received"];
-        // What is still under way when the sender says that it is done is not counted.
-        let bytes = received["bytes"].as_u64().expect("a report");
         println!("iperf3 {direction}: {:.1} Gbit/s", received["bits_per_second"].as_f64().unwrap_or(0.0) / 1e9);
         assert!(bytes > 256 << 20, "{direction}: {report}");
     }
