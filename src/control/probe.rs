@@ -6,7 +6,7 @@
 use crate::{
     decide::{effect::CheckId, input::CheckResult},
     model::{PairName, UpstreamName, spec::Check},
-    net::dial::{DialError, dial},
+    net::dial::{DialError, FirstWord, dial},
 };
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -83,11 +83,11 @@ pub async fn check(target: &Target) -> CheckResult {
 async fn dial_again(addresses: &[SocketAddr], timeout: Duration) -> Result<TcpStream, DialError> {
     let later = async |after| {
         sleep(after).await;
-        dial(addresses, timeout.saturating_sub(after)).await
+        dial(addresses, timeout.saturating_sub(after), FirstWord::Unknown).await
     };
     tokio::select! {
         biased;
-        ended = dial(addresses, timeout) => ended,
+        ended = dial(addresses, timeout, FirstWord::Unknown) => ended,
         Ok(stream) = later(AGAIN) => Ok(stream),
         Ok(stream) = later(AGAIN * 2) => Ok(stream),
     }
@@ -183,7 +183,7 @@ mod tests {
         let listener = socket.listen(0).unwrap();
         let address = listener.local_addr().unwrap();
         let mut fillers = Vec::new();
-        while let Ok(filler) = dial(&[address], Duration::from_millis(200)).await {
+        while let Ok(filler) = dial(&[address], Duration::from_millis(200), FirstWord::Unknown).await {
             fillers.push(filler);
         }
         let room = async {

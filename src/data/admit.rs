@@ -8,14 +8,14 @@ use super::{
 };
 use crate::{
     model::{RefuseReason, causes::chain, ports::DoorStats, ports::Evidence, spec::HoldSpec, table::Admit},
-    net::dial::{DialError, dial},
+    net::dial::{DialError, FirstWord, dial, flags},
 };
 use std::{
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
 };
-use tokio::{io::Interest, time::sleep};
+use tokio::{io::Interest, task::yield_now, time::sleep};
 
 /// Between a failed dial and the next one to the same side.
 const RETRY: Duration = Duration::from_millis(50);
@@ -24,6 +24,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(1);
 /// Returns once the client has its upstream: the same upstream and epoch that the table names at this very moment.
 pub(super) async fn admit(worker: &Worker, session: &Session) -> Result<Link, RefuseReason> {
     let mut wait = Wait::new(session);
+    // The event loop gets a look at the client, who may have spoken already.
+    yield_now().await;
     loop {
         let turn = session.pair().turn();
         let news = match &turn.row.admit {
@@ -94,7 +96,7 @@ impl<'a> Wait<'a> {
             () = sleep(self.patience(turn.row.hold)), if self.held.is_some() => {
                 return Err(self.refusal(RefuseReason::HoldExpired));
             }
-            dialled = dial(addresses, turn.row.transport.connect_timeout) => dialled,
+            dialled = dial(addresses, turn.row.transport.connect_timeout, first_word(session)) => dialled,
         };
         drop(counted);
         let flow = session.route.flow(&worker.stats, upstream, *side);
@@ -148,6 +150,14 @@ impl<'a> Wait<'a> {
 
     fn refusal(&self, otherwise: RefuseReason) -> RefuseReason {
         if self.local { RefuseReason::LocalTrouble } else { otherwise }
+    }
+}
+
+/// A client whose bytes wait for the server (or who sent FIN, which is passed on as promptly) has spoken first.
+fn first_word(session: &Session) -> FirstWord {
+    match flags(&session.client, Interest::READABLE).is_readable() {
+        true => FirstWord::Ours,
+        false => FirstWord::Unknown,
     }
 }
 
