@@ -5,6 +5,7 @@ mod cell;
 mod failover;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod network;
 mod newcomers;
 mod program;
 mod rounds;
@@ -58,7 +59,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1)]
     proxy_core: usize,
     /// Four ports for each program, from this one on
-    #[arg(long, default_value_t = 30_000)]
+    #[arg(long, default_value_t = 10_000)]
     first_port: u16,
     /// Write the picture here
     #[arg(long)]
@@ -120,6 +121,7 @@ fn main() -> anyhow::Result<()> {
             Mode::value_variants().iter().copied().filter(|mode| *mode != Mode::Cell(Cell::Download)).collect();
     }
     ensure!(arguments.rounds > 0 && arguments.kills > 0, "nothing to do");
+    network::enter()?;
     let dir = std::env::temp_dir().join(format!("failback-compare-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
     let outcome = compare(&arguments, &dir);
