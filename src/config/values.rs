@@ -199,6 +199,10 @@ impl Read for HostPort {
             findings.add(&given.place, format!("`{text}` is an IPv4 address in IPv6 clothes"), mend);
             return None;
         }
+        if let Some(ip) = address.ip().filter(|ip| is_nobodys(*ip)) {
+            findings.add(&given.place, format!("{ip} is no single server's address"), "write the server's own");
+            return None;
+        }
         // A dot at the end makes a name a whole one, which no search list is tried with.
         let last = address.host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
         if address.ip().is_none() && last.bytes().all(|b| b.is_ascii_digit()) {
@@ -208,6 +212,11 @@ impl Read for HostPort {
         }
         Some(address)
     }
+}
+
+/// Dialled, these lead to this host itself, to many, or nowhere.
+fn is_nobodys(ip: IpAddr) -> bool {
+    ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST)
 }
 
 /// The error without the mend it carries itself: a finding has a mend of its own.

@@ -22,6 +22,11 @@ pub(super) fn check(name: &str, raw: &Found<Pair>, findings: &mut Findings) -> P
     let backups: Vec<_> = raw.backups.here().into_iter().flat_map(|list| list.iter()).filter_map(upstream).collect();
     let failback = failback(&raw.failback, findings);
     let flap = raw.flap.here();
+    if let Some(elsewhere) = raw.elsewhere.here().filter(|_| failback.when == FailbackWhen::Poll) {
+        let reason =
+            "with failback.when = \"poll\" nobody would ever be sent back to `elsewhere`: that takes a resync signal";
+        findings.add(&elsewhere.place, reason, "write `when = \"resync\"`");
+    }
     PairSpec {
         name: PairName::from(name),
         elsewhere: raw.elsewhere.here().and_then(upstream),
