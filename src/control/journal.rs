@@ -149,7 +149,14 @@ impl Journal {
         let (store, remarks) = Store::open(dir)?;
         let recovered = Recovered { sum: store.sum().clone(), remarks };
         let (requests, inbox) = sync_channel(QUEUE);
-        let keeper = Keeper { store, news, unsynced_since: None, tidied: Instant::now(), condition: Condition::Good };
+        let keeper = Keeper {
+            store,
+            news,
+            unsynced_since: None,
+            tidied: Instant::now(),
+            condition: Condition::Good,
+            no_spare: None,
+        };
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || keeper.run(&inbox));
         Ok((Self { requests }, recovered, thread.map_err(JournalError::Thread)?))
     }
@@ -172,6 +179,8 @@ struct Keeper {
     unsynced_since: Option<Instant>,
     tidied: Instant,
     condition: Condition,
+    /// Why the last spare could not be made.
+    no_spare: Option<io::Error>,
 }
 
 /// How the disk takes it.
@@ -243,9 +252,12 @@ impl Keeper {
         let full = self.store.wants_compaction() && self.store.has_spare();
         if full || self.tidied.elapsed() >= TIDY_EVERY {
             self.tidied = Instant::now();
-            let tidied = self.store.tidy();
-            // A spare that can't be made is no failure yet.
-            self.judge(if self.store.has_spare() { tidied } else { Ok(()) });
+            let mut tidied = self.store.tidy();
+            if !self.store.has_spare() {
+                // A spare that can't be made is no failure yet.
+                self.no_spare = std::mem::replace(&mut tidied, Ok(())).err();
+            }
+            self.judge(tidied);
         }
     }
 
@@ -264,7 +276,8 @@ impl Keeper {
             Ok(()) if self.condition == Condition::Good => News::Recovered,
             Ok(()) => {
                 let room = self.store.room() / 1024;
-                News::Trouble(format!("the disk of the state directory is full; {room} KiB of the journal are left"))
+                let why = self.no_spare.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+                News::Trouble(format!("the journal can't take space in reserve{why}; {room} KiB of it are left"))
             }
         });
         if was == Condition::Failing {

@@ -114,7 +114,7 @@ impl<'a> Wait<'a> {
         };
         self.local = evidence.is_none();
         match evidence {
-            Some(evidence) => worker.report_dial(pair, upstream, turn.row.epoch, evidence),
+            Some(evidence) => worker.report(pair, upstream, evidence),
             None => worker.complaints.say(|| {
                 tracing::warn!(pair = %pair.name, %upstream, error = chain(&error), "a dial failed on this machine; the client waits");
             }),

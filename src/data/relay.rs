@@ -73,7 +73,7 @@ impl<'a> Relay<'a> {
         };
         if self.down.ended() && self.first_fin.is_none() {
             self.first_fin = Some(End::Upstream);
-            self.worker.report(self.session.pair(), link, Evidence::Ended);
+            self.worker.report(self.session.pair(), &link.flow.upstream, Evidence::Ended);
         }
 
         match (up, down, self.broken) {

@@ -160,7 +160,7 @@ pub(super) async fn run(worker: Rc<Worker>, session: Rc<Session>) {
             if let Some(link) = session.link() {
                 part(&session, link, relayed.reason, relayed.client_is_owed);
                 if relayed.reason == EndReason::UpstreamReset {
-                    worker.report(session.pair(), link, Evidence::Reset);
+                    worker.report(session.pair(), &link.flow.upstream, Evidence::Reset);
                 }
                 link.flow.sessions.sub(1);
                 link.flow.ends[relayed.reason as usize].add(1);

@@ -6,12 +6,12 @@ use super::{
     pair::Pair,
     pipe::PipePool,
     route::Route,
-    session::{Link, Session, run},
+    session::{Session, run},
     shared::{Handed, Place, Shared},
     spin::Spin,
 };
 use crate::model::{
-    EndReason, Epoch, PairName, RouteName, UpstreamName,
+    EndReason, PairName, RouteName, UpstreamName,
     ports::{Evidence, Outcome, Progress, SessionQuery, WorkerPorts, WorkerStats},
     table::RouteTable,
     view::SessionView,
@@ -206,14 +206,9 @@ impl Worker {
         }
     }
 
-    /// What a session showed about its upstream.
-    pub(super) fn report(&self, pair: &Pair, link: &Link, evidence: Evidence) {
-        self.report_dial(pair, &link.flow.upstream, link.epoch, evidence);
-    }
-
-    /// What a dial showed about its upstream.
-    pub(super) fn report_dial(&self, pair: &Pair, upstream: &UpstreamName, epoch: Epoch, evidence: Evidence) {
-        let outcome = Outcome { pair: pair.name.clone(), upstream: upstream.clone(), epoch, evidence };
+    /// What a session or a dial showed about its upstream.
+    pub(super) fn report(&self, pair: &Pair, upstream: &UpstreamName, evidence: Evidence) {
+        let outcome = Outcome { pair: pair.name.clone(), upstream: upstream.clone(), evidence };
         if let Err(mpsc::error::TrySendError::Full(_)) = self.outcomes.try_send(outcome) {
             self.stats.outcomes_dropped.add(1);
         }

@@ -18,8 +18,6 @@ pub enum Input {
     Evidence {
         /// The upstream concerned.
         upstream: UpstreamName,
-        /// The epoch under which the session or dial began; evidence of another epoch still starts checks.
-        epoch: Epoch,
         /// What was seen.
         evidence: Evidence,
     },

@@ -10,7 +10,7 @@
 //! ```
 
 use super::{
-    EndReason, Epoch, PairName, RefuseReason, RouteName, Side, UpstreamName, durations::Durations, view::SessionView,
+    EndReason, PairName, RefuseReason, RouteName, Side, UpstreamName, durations::Durations, view::SessionView,
 };
 use std::{
     collections::BTreeMap,
@@ -28,8 +28,6 @@ pub struct Outcome {
     pub pair: PairName,
     /// The upstream concerned.
     pub upstream: UpstreamName,
-    /// The epoch under which the session or dial began.
-    pub epoch: Epoch,
     /// What was seen.
     pub evidence: Evidence,
 }

@@ -101,7 +101,7 @@ impl World {
         if !self.servers[dial.server].serves() || cut_off {
             let silent = self.servers[dial.server].condition != crate::servers::Condition::Dead || cut_off;
             let evidence = if silent { Evidence::DialTimedOut } else { Evidence::DialRefused };
-            self.evidence(dial.server, dial.epoch, evidence);
+            self.evidence(dial.server, evidence);
             // Never the other side: the client waits until the same side answers or the table changes.
             let again = if silent { self.chance.millis(500, 2000) } else { self.chance.millis(20, 100) };
             return self.after(again, Event::DialEnds(worker, id, dial));
@@ -152,22 +152,19 @@ impl World {
                 .sessions
                 .iter()
                 .filter(|session| session.phase == Phase::Open && session.server == server)
-                .map(|session| (session.id, session.epoch))
+                .map(|session| session.id)
                 .collect();
-            for (id, epoch) in cut {
+            for id in cut {
                 let evidence = self.chance.pick(&[Evidence::Reset, Evidence::Ended]);
-                self.evidence(server, epoch, evidence);
+                self.evidence(server, evidence);
                 self.session_ends(worker, id);
             }
         }
     }
 
-    fn evidence(&mut self, server: usize, epoch: Epoch, evidence: Evidence) {
+    fn evidence(&mut self, server: usize, evidence: Evidence) {
         let wait = self.chance.millis(0, 3);
-        self.tell_after(
-            wait,
-            failback::decide::input::Input::Evidence { upstream: NAMES[server].into(), epoch, evidence },
-        );
+        self.tell_after(wait, failback::decide::input::Input::Evidence { upstream: NAMES[server].into(), evidence });
     }
 
     /// The session is over; its client comes back.

@@ -99,8 +99,8 @@ impl Driver {
     }
 
     pub(super) fn evidence(&mut self, outcomes: Vec<Outcome>) {
-        for Outcome { pair, upstream, epoch, evidence } in outcomes {
-            self.input(&pair, Input::Evidence { upstream, epoch, evidence });
+        for Outcome { pair, upstream, evidence } in outcomes {
+            self.input(&pair, Input::Evidence { upstream, evidence });
         }
     }
 

@@ -18,7 +18,7 @@ impl PairMachine {
     pub(super) fn take_in(&mut self, now: Time, input: Input) {
         match input {
             Input::CheckDone { check, result } => self.check_done(now, check, result),
-            Input::Evidence { upstream, evidence, .. } => {
+            Input::Evidence { upstream, evidence } => {
                 if let Some(upstream) = self.upstreams.iter_mut().find(|other| other.name == upstream) {
                     upstream.health.evidence(now, evidence);
                 }

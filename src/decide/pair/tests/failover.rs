@@ -8,8 +8,7 @@ fn n2_a_killed_primary_is_left_within_milliseconds() {
     // in between, epoch 2, newcomers to the backup, all sessions but the backup's closed at once.
     let mut world = World::healthy(spec());
     world.set("AGG_P", Server::Killed);
-    let ended =
-        |upstream: &str| Input::Evidence { upstream: upstream.into(), epoch: Epoch(1), evidence: Evidence::Reset };
+    let ended = |upstream: &str| Input::Evidence { upstream: upstream.into(), evidence: Evidence::Reset };
     world.input(ended("AGG_P"));
     let took = world.run_until(seconds(1.0), "failover", |world| world.state() == State::OnBackup);
     assert!(took <= Duration::from_millis(30), "took {took:?}");
@@ -176,7 +175,7 @@ fn passive_evidence_never_fails_a_server_over_by_itself() {
     let mut world = World::healthy(spec());
     for _ in 0..500 {
         for evidence in [Evidence::DialRefused, Evidence::DialTimedOut, Evidence::Reset, Evidence::Ended] {
-            world.input(Input::Evidence { upstream: "AGG_P".into(), epoch: Epoch(1), evidence });
+            world.input(Input::Evidence { upstream: "AGG_P".into(), evidence });
         }
         world.run(Duration::from_millis(5));
     }
