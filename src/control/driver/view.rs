@@ -121,6 +121,10 @@ fn pair_warnings(view: &PairView, warnings: &mut Vec<String>) {
     let pair = &view.pair;
     if view.state == PairStateName::NoServer {
         warnings.push(format!("{pair}: nobody is served: {}", view.reason.words()));
+    } else if let Some(lost) =
+        view.upstreams.iter().find(|its| its.name == view.active_upstream && its.resolved.is_empty())
+    {
+        warnings.push(format!("{pair}: nobody is served: no address is known for {} ({})", lost.name, lost.address));
     } else if view.active_side == Side::Backup
         && let Some(primary) = view.upstreams.iter().find(|its| its.role == UpstreamRole::Primary)
     {

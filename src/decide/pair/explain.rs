@@ -94,7 +94,8 @@ impl PairMachine {
             blockers
                 .push("the last change could not be stored (is the disk full?); nothing changes before it is".into());
         }
-        let serving = self.core.state != State::NoServer && self.active().is_some_and(|it| !it.health.is_down());
+        let usable = |it: &Upstream| !it.health.is_down() && !it.resolved.is_empty();
+        let serving = self.core.state != State::NoServer && self.active().is_some_and(usable);
         if !serving {
             self.blockers_of_serving(&mut blockers);
         }

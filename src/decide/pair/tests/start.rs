@@ -27,6 +27,16 @@ fn a_first_start_waits_for_the_disk_and_then_serves_the_primary() {
 }
 
 #[test]
+fn x5_a_server_whose_name_was_never_resolved_is_said_to_be_why_nobody_is_served() {
+    let now = Time::from_start(seconds(1.0));
+    let mut machine = PairMachine::new(Start { spec: spec(), stored: Stored::Nothing, seed: 1 }, now);
+    let words = |machine: &PairMachine| machine.status(now).blockers.join("; ");
+    assert!(words(&machine).contains("AGG_P, whose turn it is,"), "{}", words(&machine));
+    machine.handle_input(now, Input::Resolved("AGG_P".into(), Arc::new(["10.0.0.1:4100".parse().unwrap()])));
+    assert_eq!(words(&machine), "");
+}
+
+#[test]
 fn a_restart_on_the_backup_goes_on_there() {
     let world = World::primary_back(spec());
     let mut world = world.restart(spec());
