@@ -3,18 +3,21 @@
 
 mod listeners;
 mod pair;
+mod proxy_protocol;
 
 use super::{
     AdminConfig, AdminListen, Config, NodeConfig, RouteConfig,
     error::{Findings, Place, suggest},
     file::{Admin, File, Node, Route},
     read::{Field, Found, named},
-    values::{Listen, Span, Whole},
+    values::{Clients, Listen, Span, Whole},
 };
 use crate::model::{NodeName, PairName, RouteName};
+use ipnet::IpNet;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -26,11 +29,14 @@ pub(super) fn check(file: &File, path: &Path, findings: &mut Findings) -> Config
         findings.add(&pairs.place, "there is no pair", "add [pairs.NAME] with at least a primary");
     }
     listeners::check(file, findings);
+    let headers = proxy_protocol::headers(file, findings);
     Config {
         node: node(file.node.here(), folder, findings),
         admin: admin(file.admin.here(), folder, findings),
         metrics: file.metrics.here().and_then(|metrics| metrics.listen.here()).map(|listen| listen.0),
-        pairs: named(&file.pairs).map(|(name, raw)| (name.into(), pair::check(name, raw, findings))).collect(),
+        pairs: named(&file.pairs)
+            .map(|(name, raw)| (name.into(), pair::check(name, raw, headers.get(name).copied(), findings)))
+            .collect(),
         routes: named(&file.routes).filter_map(|(name, raw)| route(name, raw, &known, findings)).collect(),
         source: path.into(),
     }
@@ -128,6 +134,19 @@ fn route(name: &str, raw: &Found<Route>, pairs: &[&str], findings: &mut Findings
         pair: PairName::from(&*pair.value),
         max_sessions: raw.max_sessions.or(Whole(20_000)).0,
         idle_timeout: raw.idle_timeout.or(Span(Duration::from_secs(3_600))).0,
+        proxy_protocol: proxy_protocol::spec(&raw.proxy_protocol, findings),
     };
     Some((name, config))
+}
+
+/// A list of clients' addresses and networks, none of them twice.
+fn networks(raw: &Field<Vec<Found<Clients>>>, findings: &mut Findings) -> Arc<[IpNet]> {
+    let mut nets: Vec<IpNet> = Vec::new();
+    for net in raw.here().into_iter().flat_map(|list| list.iter()) {
+        if nets.contains(&net.0) {
+            findings.add(&net.place, format!("{} is there twice", net.0), "remove one");
+        }
+        nets.push(net.0);
+    }
+    nets.into()
 }

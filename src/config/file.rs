@@ -8,6 +8,7 @@ use super::{
 };
 use crate::model::{
     HostPort,
+    proxy_protocol::HeaderVersion,
     spec::{Admission, FailbackWhen, Overlap},
 };
 
@@ -334,7 +335,42 @@ section! {
             /// A session without a byte either way for this long is closed; 0s = never.
             #[schemars(extend("default" = "1h"))]
             idle_timeout: Span,
+            /// The PROXY protocol: who comes through another proxy, and what servers are told about clients.
+            proxy_protocol: ProxyProtocol,
         }
-        later { tls, proxy_protocol }
+        later { tls }
     }
 }
+
+section! {
+    /// The PROXY protocol: who comes through another proxy, and what servers are told about clients.
+    ProxyProtocol {
+        must {}
+        may {
+            /// Clients that must begin with a header (version 1 or 2) and are believed: addresses and networks. What others
+            /// send is not looked at.
+            #[schemars(extend("default" = []))]
+            accept_from: Vec<Found<Clients>>,
+            /// The header each connection to a server begins with. The same for all routes to one pair.
+            #[schemars(extend("default" = "off"))]
+            send: SendHeader,
+        }
+        later {}
+    }
+}
+
+/// `proxy_protocol.send`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SendHeader {
+    Off,
+    Version(HeaderVersion),
+}
+
+words!(SendHeader, "SendHeader", [
+    /// None.
+    "off" => SendHeader::Off,
+    /// Version 1, a line of text.
+    "v1" => SendHeader::Version(HeaderVersion::V1),
+    /// Version 2, binary.
+    "v2" => SendHeader::Version(HeaderVersion::V2),
+] later []);

@@ -16,7 +16,7 @@ mod values;
 
 pub use error::{ConfigErrors, Finding};
 
-use crate::model::{NodeName, PairName, RouteName, spec::PairSpec};
+use crate::model::{NodeName, PairName, RouteName, proxy_protocol::ProxyProtocolSpec, spec::PairSpec};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -137,6 +137,8 @@ pub struct RouteConfig {
     pub max_sessions: u32,
     /// Zero = never.
     pub idle_timeout: Duration,
+    /// Alike in `send` for all routes to one pair.
+    pub proxy_protocol: ProxyProtocolSpec,
 }
 
 impl AdminListen {

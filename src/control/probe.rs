@@ -5,8 +5,11 @@
 
 use crate::{
     decide::{effect::CheckId, input::CheckResult},
-    model::{PairName, UpstreamName, spec::Check},
-    net::dial::{DialError, FirstWord, dial},
+    model::{PairName, UpstreamName, proxy_protocol::HeaderVersion, spec::Check},
+    net::{
+        dial::{DialError, FirstWord, dial},
+        proxy_protocol::{self, Endpoints},
+    },
 };
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -58,8 +61,8 @@ pub async fn check(target: &Target) -> CheckResult {
     let result = match dial_again(&target.addresses, target.timeout).await {
         Ok(stream) => match &target.check {
             Check::Connect => Ok(()),
-            Check::SendExpect { send, expect } => {
-                let conversation = converse(stream, send, expect, &mut answer);
+            Check::SendExpect { send, expect, header } => {
+                let conversation = converse(stream, *header, send, expect, &mut answer);
                 timeout_at(deadline, conversation).await.unwrap_or(Err(CheckResult::TimedOut))
             }
         },
@@ -94,8 +97,17 @@ async fn dial_again(addresses: &[SocketAddr], timeout: Duration) -> Result<TcpSt
 }
 
 /// Reads into `answer`, until what is expected is there.
-async fn converse(mut stream: TcpStream, send: &[u8], expect: &[u8], answer: &mut Vec<u8>) -> Result<(), CheckResult> {
-    stream.write_all(send).await.map_err(|error| broken(&error))?;
+async fn converse(
+    mut stream: TcpStream,
+    header: Option<HeaderVersion>,
+    send: &[u8],
+    expect: &[u8],
+    answer: &mut Vec<u8>,
+) -> Result<(), CheckResult> {
+    let mut words =
+        header.map_or(Ok(vec![]), |version| own_header(&stream, version)).map_err(|error| broken(&error))?;
+    words.extend(send);
+    stream.write_all(&words).await.map_err(|error| broken(&error))?;
     loop {
         let mut more = [0; ANSWER];
         let read = stream.read(&mut more[answer.len()..]).await.map_err(|error| broken(&error))?;
@@ -107,6 +119,16 @@ async fn converse(mut stream: TcpStream, send: &[u8], expect: &[u8], answer: &mu
             return Err(wrong(answer, expect));
         }
     }
+}
+
+/// A check is on nobody's behalf, which version 2 says by `LOCAL`. The specification wants version 1 to name the connection's
+/// own addresses instead, because some servers refuse `UNKNOWN`.
+fn own_header(stream: &TcpStream, version: HeaderVersion) -> io::Result<Vec<u8>> {
+    let endpoints = match version {
+        HeaderVersion::V1 => Endpoints::new(stream.local_addr()?, stream.peer_addr()?),
+        HeaderVersion::V2 => None,
+    };
+    Ok(proxy_protocol::header(version, endpoints, &[]))
 }
 
 /// A connection that breaks after it was accepted shows a server that answers wrongly, not one that is gone.
@@ -133,7 +155,7 @@ mod tests {
     }
 
     fn ping() -> Check {
-        Check::SendExpect { send: (*b"PING\r\n").into(), expect: (*b"+PONG").into() }
+        Check::SendExpect { send: (*b"PING\r\n").into(), expect: (*b"+PONG").into(), header: None }
     }
 
     /// A server that reads the question and says `answers` piece by piece.
@@ -223,6 +245,31 @@ mod tests {
         static LONG: [&str; 2] = [noise(), "+PONG"];
         let result = check(&target(server(&LONG, false).await, ping(), SOON)).await;
         assert!(matches!(&result, CheckResult::Wrong(words) if words.contains("\"…")), "{result:?}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_wants_a_header_gets_one_before_the_question() {
+        for version in [HeaderVersion::V1, HeaderVersion::V2] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let asked = Check::SendExpect { send: (*b"PING").into(), expect: (*b"PONG").into(), header: Some(version) };
+            let served = async {
+                let (mut stream, client) = listener.accept().await.unwrap();
+                let wanted = match version {
+                    HeaderVersion::V1 => {
+                        format!("PROXY TCP4 127.0.0.1 127.0.0.1 {} {}\r\n", client.port(), address.port())
+                    }
+                    HeaderVersion::V2 => "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".into(),
+                };
+                let mut heard = vec![0; wanted.len() + 4];
+                stream.read_exact(&mut heard).await.unwrap();
+                stream.write_all(b"PONG").await.unwrap();
+                assert_eq!(String::from_utf8_lossy(&heard), format!("{wanted}PING"));
+            };
+            let target = target(address, asked, SOON);
+            let (result, ()) = tokio::join!(check(&target), served);
+            assert!(matches!(result, CheckResult::Passed { .. }), "{result:?}");
+        }
     }
 
     /// 4 KiB of anything.

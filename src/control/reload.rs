@@ -177,6 +177,7 @@ fn route_changes(old: &RouteConfig, new: &RouteConfig) -> Vec<&'static str> {
         ("pair", old.pair != new.pair),
         ("max_sessions", old.max_sessions != new.max_sessions),
         ("idle_timeout", old.idle_timeout != new.idle_timeout),
+        ("proxy_protocol", old.proxy_protocol != new.proxy_protocol),
     ];
     parts.iter().filter(|(_, changed)| *changed).map(|(part, _)| *part).collect()
 }

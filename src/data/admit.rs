@@ -2,6 +2,7 @@
 //! side that is active now, held again when that fails. It never gets another side than the table says (`X3`).
 
 use super::{
+    header,
     pair::{Pair, Turn},
     session::{Link, Session},
     worker::Worker,
@@ -26,6 +27,7 @@ pub(super) async fn admit(worker: &Worker, session: &Session) -> Result<Link, Re
     let mut wait = Wait::new(session);
     // The event loop gets a look at the client, who may have spoken already.
     yield_now().await;
+    header::take(worker, session).await?;
     loop {
         let turn = session.pair().turn();
         let news = match &turn.row.admit {
@@ -88,6 +90,8 @@ impl<'a> Wait<'a> {
         let Admit::To { upstream, side, addresses, .. } = &turn.row.admit else { return Ok(None) };
         let (session, pair) = (self.session, self.session.pair());
         let began = *self.began.get_or_insert_with(Instant::now);
+        let header = header::to_send(session)?;
+        let first = header.as_deref().map_or_else(|| first_word(session), FirstWord::This);
         let counted = pair.dialling(&worker.news);
         let dialled = tokio::select! {
             biased;
@@ -96,7 +100,7 @@ impl<'a> Wait<'a> {
             () = sleep(self.patience(turn.row.hold)), if self.held.is_some() => {
                 return Err(self.refusal(RefuseReason::HoldExpired));
             }
-            dialled = dial(addresses, turn.row.transport.connect_timeout, first_word(session)) => dialled,
+            dialled = dial(addresses, turn.row.transport.connect_timeout, first) => dialled,
         };
         drop(counted);
         let flow = session.route.flow(&worker.stats, upstream, *side);
@@ -154,7 +158,7 @@ impl<'a> Wait<'a> {
 }
 
 /// A client whose bytes wait for the server (or who sent FIN, which is passed on as promptly) has spoken first.
-fn first_word(session: &Session) -> FirstWord {
+fn first_word(session: &Session) -> FirstWord<'static> {
     match flags(&session.client, Interest::READABLE).is_readable() {
         true => FirstWord::Ours,
         false => FirstWord::Unknown,
@@ -175,7 +179,7 @@ impl Drop for Held<'_> {
 }
 
 /// Waits until the client is no longer to be waited with. FIN alone says nothing: it may still want its answer.
-async fn gone(session: &Session) -> RefuseReason {
+pub(super) async fn gone(session: &Session) -> RefuseReason {
     let ordered = std::future::poll_fn(|_| match session.ordered_end() {
         // Whoever orders it wakes the session's task.
         Some(_) => Poll::Ready(()),

@@ -298,7 +298,7 @@ impl Flow {
 }
 
 /// Forgets a readiness without asking the kernel; the next event brings it back.
-fn not_ready(socket: &TcpStream, interest: Interest) {
+pub(super) fn not_ready(socket: &TcpStream, interest: Interest) {
     let _would_block = socket.try_io(interest, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
 }
 

@@ -5,7 +5,7 @@
 //!   ───────────────────▶│ worker   obeys the table, takes over clients, answers questions │──▶ progress (watch)
 //!    queries (mpsc)     │ door     one task per listening address: accept, place, hand    │
 //!   ───────────────────▶│          over to a worker with fewer sessions ───────────────┐  │──▶ outcomes (mpsc, drops)
-//!                       │ session  one task each: admit (hold, dial) → relay → end     │  │
+//!                       │ session  one task each: header → hold → dial → relay → end   │  │
 //!                       │ sweep    once a second: idle timeout, keepalive              │  │──▶ stats (atomics)
 //!                       └──────────────────────────────────────────────────────────────┼──┘
 //!                       ┌─ worker-1 … the same ◀── clients handed over (mpsc, bounded) ┘
@@ -19,6 +19,7 @@ mod admit;
 mod complain;
 mod door;
 mod flow;
+mod header;
 mod order;
 mod pair;
 mod pipe;

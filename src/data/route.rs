@@ -10,6 +10,7 @@ use super::{
 use crate::model::{
     EndReason, RouteName, Side, UpstreamName,
     ports::{DoorStats, FlowStats, WorkerStats},
+    proxy_protocol::ProxyProtocolSpec,
     table::{ListenerSet, RouteRow},
 };
 use std::{
@@ -30,6 +31,7 @@ pub(super) struct Route {
     pub(super) door: Arc<DoorStats>,
     pub(super) max_sessions: Cell<u32>,
     pub(super) idle_timeout: Cell<Duration>,
+    pub(super) proxy_protocol: RefCell<ProxyProtocolSpec>,
     pub(super) sessions: RefCell<BTreeMap<u64, Rc<Session>>>,
     flows: RefCell<Vec<Arc<FlowStats>>>,
     doors: RefCell<Vec<Door>>,
@@ -57,6 +59,7 @@ impl Route {
             pair,
             max_sessions: Cell::new(0),
             idle_timeout: Cell::new(Duration::ZERO),
+            proxy_protocol: RefCell::default(),
             sessions: RefCell::default(),
             flows: RefCell::default(),
             doors: RefCell::default(),
@@ -67,6 +70,7 @@ impl Route {
     pub(super) fn obey(self: &Rc<Self>, worker: &Rc<Worker>, row: &RouteRow) {
         self.max_sessions.set(row.max_sessions);
         self.idle_timeout.set(row.idle_timeout);
+        self.proxy_protocol.replace(row.proxy_protocol.clone());
         let mut doors = self.doors.borrow_mut();
         doors.retain(|door| row.listeners.iter().any(|set| Arc::ptr_eq(set, &door.set)));
         for set in &row.listeners {

@@ -3,7 +3,7 @@
 use super::{admit, pair::Pair, relay::Relay, route::Route, shared::Place, worker::Worker};
 use crate::{
     model::{EndReason, Epoch, RefuseReason, UpstreamName, ports::Evidence, ports::FlowStats, view::SessionView},
-    net::options,
+    net::{options, proxy_protocol::Endpoints},
 };
 use std::{
     cell::{Cell, OnceCell},
@@ -22,7 +22,10 @@ pub(super) struct Session {
     pub(super) id: u64,
     pub(super) route: Rc<Route>,
     pub(super) client: TcpStream,
+    /// Who is connected to us; whose the connection is, is [`Self::client_address`].
     pub(super) peer: SocketAddr,
+    /// Whose the connection is and whom it was meant for, where the peer said so and is believed.
+    pub(super) told: OnceCell<Box<Endpoints>>,
     pub(super) accepted: Instant,
     link: OnceCell<Link>,
     to_upstream: Cell<u64>,
@@ -58,6 +61,7 @@ impl Session {
             route,
             client,
             peer,
+            told: OnceCell::new(),
             accepted: Instant::now(),
             link: OnceCell::new(),
             to_upstream: Cell::new(0),
@@ -124,8 +128,12 @@ impl Session {
         self.ordered.get()
     }
 
+    pub(super) fn client_address(&self) -> SocketAddr {
+        self.told.get().map_or(self.peer, |told| told.source())
+    }
+
     pub(super) fn exempt_from(&self, nets: &[ipnet::IpNet]) -> bool {
-        let client: IpAddr = self.peer.ip().to_canonical();
+        let client: IpAddr = self.client_address().ip().to_canonical();
         nets.iter().any(|net| net.contains(&client))
     }
 
@@ -134,7 +142,7 @@ impl Session {
             id: format!("{worker}-{}", self.id),
             route: self.route.name.clone(),
             pair: self.pair().name.clone(),
-            client: self.peer.to_string(),
+            client: self.client_address().to_string(),
             upstream: self.upstream_name().cloned(),
             epoch: self.link().map_or_else(|| self.pair().turn().row.epoch, |link| link.epoch),
             age: self.accepted.elapsed(),

@@ -113,6 +113,8 @@ labelled! {
         HoldFull = "hold_full": "as many clients as hold.max are held already",
         /// The route has `max_sessions` sessions.
         MaxSessions = "max_sessions": "the route has max_sessions sessions",
+        /// From a network in `proxy_protocol.accept_from`, and no valid header came in time.
+        ProxyHeader = "proxy_header": "no valid PROXY protocol header came in time",
         /// The client left before an upstream was reached.
         ClientGone = "client_gone": "the client left before an upstream was reached",
         /// This node has no descriptors, ports or memory left.

@@ -1,6 +1,6 @@
 //! What a pair is meant to be: the checked form of `[pairs.NAME]`, as `decide` and `data` use it.
 
-use super::{HostPort, PairName, Side, UpstreamName};
+use super::{HostPort, PairName, Side, UpstreamName, proxy_protocol::HeaderVersion};
 use ipnet::IpNet;
 use std::{sync::Arc, time::Duration};
 
@@ -85,6 +85,9 @@ pub enum Check {
         send: Arc<[u8]>,
         /// Bytes that must occur in the first 4 KiB of the answer; never empty.
         expect: Arc<[u8]>,
+        /// What goes before `send`: the routes to the pair begin their connections with such a header, so that its
+        /// servers hear nobody out who doesn't.
+        header: Option<HeaderVersion>,
     },
 }
 

@@ -6,6 +6,7 @@
 
 use super::{
     EndReason, Epoch, PairName, RouteName, Side, UpstreamName,
+    proxy_protocol::ProxyProtocolSpec,
     spec::{HoldSpec, TransportSpec},
 };
 use ipnet::IpNet;
@@ -42,6 +43,8 @@ pub struct RouteRow {
     pub max_sessions: u32,
     /// A session with no byte either way for this long is closed. Zero = never.
     pub idle_timeout: Duration,
+    /// What clients begin with, and what upstreams are told.
+    pub proxy_protocol: ProxyProtocolSpec,
 }
 
 /// The sockets of one listening address: one for each worker, bound with `SO_REUSEPORT`.

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{Interest, Ready},
+    io::{AsyncWriteExt, Interest, Ready},
     net::TcpStream,
     time::{Instant, Sleep, sleep_until, timeout_at},
 };
@@ -41,10 +41,12 @@ pub enum DialError {
 
 /// Who will speak first on a new connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FirstWord {
+pub enum FirstWord<'a> {
     /// We, and at once: the last step of the handshake may travel with it (`TCP_QUICKACK` off), a packet less to send and
     /// a wake-up less for the server. The kernel sends that step alone after 0.2 s if nothing was said by then.
     Ours,
+    /// We, and it is this: written before the connection is handed over, so that whatever follows comes behind it.
+    This(&'a [u8]),
     /// Perhaps the server, which must hear of the connection to do so.
     Unknown,
 }
@@ -55,23 +57,38 @@ pub enum FirstWord {
 /// # Errors
 /// [`DialError`]. With several addresses a local shortage outweighs silence, silence a refusal, and any of them the lack
 /// of a route for one address family: only if all that could be tried were refused is the server's process gone.
-pub async fn dial(addresses: &[SocketAddr], timeout: Duration, first: FirstWord) -> Result<TcpStream, DialError> {
+pub async fn dial(addresses: &[SocketAddr], timeout: Duration, first: FirstWord<'_>) -> Result<TcpStream, DialError> {
     let race = async {
-        match addresses {
+        let stream = match addresses {
             [only] => attempt(*only, first).await,
             several => race(several, first).await,
+        }?;
+        match first {
+            FirstWord::This(words) => say(stream, words).await,
+            FirstWord::Ours | FirstWord::Unknown => Ok(stream),
         }
     };
     timeout_at(Instant::now() + timeout, race).await.unwrap_or(Err(DialError::TimedOut))
 }
 
-async fn attempt(address: SocketAddr, first: FirstWord) -> Result<TcpStream, DialError> {
+async fn attempt(address: SocketAddr, first: FirstWord<'_>) -> Result<TcpStream, DialError> {
     let attempt = Attempt(Some(begin(address, first)?));
     std::future::poll_fn(|cx| attempt.poll(cx)).await?;
     attempt.won()
 }
 
-/// A connection nobody has spoken on. If nobody will, it ends with RST: the server is not to wait for a first word.
+/// Writes all of `words`. What follows must not wait until they are acknowledged.
+async fn say(stream: TcpStream, words: &[u8]) -> Result<TcpStream, DialError> {
+    options::send_at_once(&stream);
+    let mut attempt = Attempt(Some(stream));
+    if let Some(stream) = &mut attempt.0 {
+        let written = stream.write_all(words).await;
+        written.map_err(|error| answer(Errno::from_io_error(&error).unwrap_or(Errno::PIPE)))?;
+    }
+    attempt.won()
+}
+
+/// A connection no client has spoken on. If none will, it ends with RST: the server is not to wait for a first word.
 struct Attempt(Option<TcpStream>);
 
 impl Attempt {
@@ -93,7 +110,7 @@ impl Drop for Attempt {
 }
 
 /// Starts with the first address; the next one starts when the last one failed or has been silent for [`STAGGER`].
-async fn race(addresses: &[SocketAddr], first: FirstWord) -> Result<TcpStream, DialError> {
+async fn race(addresses: &[SocketAddr], first: FirstWord<'_>) -> Result<TcpStream, DialError> {
     let mut waiting = addresses.iter();
     let mut under_way: Vec<Attempt> = Vec::new();
     let mut worst: Option<(u8, DialError)> = None;
@@ -137,12 +154,12 @@ async fn race(addresses: &[SocketAddr], first: FirstWord) -> Result<TcpStream, D
 }
 
 /// Sends the SYN. What fails here failed on this machine, but for a refusal by ourselves.
-fn begin(address: SocketAddr, first: FirstWord) -> Result<TcpStream, DialError> {
+fn begin(address: SocketAddr, first: FirstWord<'_>) -> Result<TcpStream, DialError> {
     let local = |errno: Errno| DialError::Local(errno.into());
     let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP)).map_err(local)?;
-    if first == FirstWord::Ours {
+    if first != FirstWord::Unknown {
         // Without it there is a packet more, no harm.
         let _ = sockopt::set_tcp_quickack(&socket, false);
     }
@@ -186,7 +203,7 @@ pub fn flags(socket: &TcpStream, interest: Interest) -> Ready {
 /// What came back from the network.
 fn answer(errno: Errno) -> DialError {
     match errno {
-        Errno::CONNREFUSED | Errno::CONNRESET => DialError::Refused,
+        Errno::CONNREFUSED | Errno::CONNRESET | Errno::PIPE => DialError::Refused,
         Errno::TIMEDOUT => DialError::TimedOut,
         Errno::HOSTUNREACH | Errno::NETUNREACH | Errno::HOSTDOWN | Errno::NOPROTOOPT | Errno::ACCESS => {
             DialError::Unreachable(errno.into())
@@ -265,6 +282,34 @@ mod tests {
         let (listener, address) = listener();
         let _silent = dial(&[address], SOON, FirstWord::Ours).await.unwrap();
         listener.accept().unwrap();
+    }
+
+    /// More than the kernel takes at once, so that it is written piece by piece as the server reads.
+    #[tokio::test]
+    async fn the_first_words_are_written_whole_before_anybody_else_writes() {
+        let (listener, address) = listener();
+        let words: Vec<u8> = (0..32 << 20).map(|at: u32| (at >> 8) as u8).collect();
+        let server = std::thread::spawn(move || {
+            let (mut stream, mut heard) = (listener.accept().unwrap().0, vec![]);
+            std::thread::sleep(STAGGER);
+            io::Read::read_to_end(&mut stream, &mut heard).unwrap();
+            heard
+        });
+        let mut stream = dial(&[address], SOON, FirstWord::This(&words)).await.unwrap();
+        stream.write_all(b"and then the client's").await.unwrap();
+        drop(stream);
+        assert!(server.join().unwrap() == [&words, &b"and then the client's"[..]].concat());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_take_the_first_words_is_silent_and_hears_no_orderly_end() {
+        let (listener, address) = listener();
+        let words = vec![7; 32 << 20];
+        let result = dial(&[address], Duration::from_millis(300), FirstWord::This(&words)).await;
+        assert!(matches!(result, Err(DialError::TimedOut)), "{result:?}");
+        let mut stream = listener.accept().unwrap().0;
+        let ended = io::Read::read_to_end(&mut stream, &mut vec![]).unwrap_err();
+        assert_eq!(ended.kind(), io::ErrorKind::ConnectionReset);
     }
 
     #[tokio::test]

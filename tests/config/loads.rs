@@ -4,6 +4,7 @@ use failback::{
     config::{AdminListen, Config, load, parse},
     model::{
         PairName,
+        proxy_protocol::{HeaderVersion, ProxyProtocolSpec},
         spec::{Check, FailbackWhen, Migrate, Overlap, SignalSource},
     },
 };
@@ -85,12 +86,12 @@ fn n11_a_pair_may_have_its_primary_elsewhere() {
 #[test]
 fn an_answer_to_expect_makes_a_check_of_it() {
     let check = |health: &str| good(&format!("{PAIR}health = {{ {health} }}\n")).pairs["AGG_V"].health.check.clone();
-    let redis = Check::SendExpect { send: (*b"PING\r\n").into(), expect: (*b"+PONG").into() };
+    let redis = Check::SendExpect { send: (*b"PING\r\n").into(), expect: (*b"+PONG").into(), header: None };
     assert_eq!(check(r#"send = "PING\r\n", expect = "+PONG""#), redis);
     assert_eq!(check(r#"check = "expect", send = "PING\r\n", expect = "+PONG""#), redis);
-    let smtp = Check::SendExpect { send: [].into(), expect: (*b"220 ").into() };
+    let smtp = Check::SendExpect { send: [].into(), expect: (*b"220 ").into(), header: None };
     assert_eq!(check(r#"expect = "220 ""#), smtp, "the server speaks first");
-    let binary = Check::SendExpect { send: [0x12, 0x01, 0xff].into(), expect: [0x04].into() };
+    let binary = Check::SendExpect { send: [0x12, 0x01, 0xff].into(), expect: [0x04].into(), header: None };
     assert_eq!(check("send = [0x12, 1, 255], expect = [4]"), binary);
 }
 
@@ -136,6 +137,32 @@ fn n10_the_proxy_can_ask_for_the_signal_itself() {
         timeout: Duration::from_secs(3),
     };
     assert_eq!(command, Some(expected));
+}
+
+#[test]
+fn checks_that_ask_begin_as_sessions_do_and_checks_that_only_connect_do_not() {
+    let check = |health: &str, send: &str| {
+        let route = format!(
+            "[routes.probes]\nlisten = \"0.0.0.0:4100\"\npair = \"AGG_V\"\nproxy_protocol = {{ send = \"{send}\" }}\n"
+        );
+        good(&format!("{PAIR}{health}\n{route}")).pairs["AGG_V"].health.check.clone()
+    };
+    let asks = |header| Check::SendExpect { send: [].into(), expect: (*b"220 ").into(), header };
+    let health = "health = { expect = \"220 \" }";
+    assert_eq!(check(health, "off"), asks(None));
+    assert_eq!(check(health, "v1"), asks(Some(HeaderVersion::V1)));
+    assert_eq!(check(health, "v2"), asks(Some(HeaderVersion::V2)));
+    assert_eq!(check("", "v2"), Check::Connect);
+}
+
+#[test]
+fn a_route_believes_the_headers_of_addresses_and_networks() {
+    let route = "[routes.probes]\nlisten = \"0.0.0.0:4100\"\npair = \"AGG_V\"\n";
+    let accept = "proxy_protocol = { accept_from = [\"10.0.0.5\", \"fd00::/8\"] }\n";
+    let spec = good(&format!("{PAIR}{route}{accept}")).routes["probes"].proxy_protocol.clone();
+    let nets: Vec<String> = spec.accept_from.iter().map(ToString::to_string).collect();
+    assert_eq!((nets, spec.send), (vec!["10.0.0.5/32".to_owned(), "fd00::/8".into()], None));
+    assert_eq!(good(&format!("{PAIR}{route}")).routes["probes"].proxy_protocol, ProxyProtocolSpec::default());
 }
 
 #[test]

@@ -65,6 +65,8 @@ fn the_schema_and_the_program_refuse_the_same_mistakes() {
         "[routes.r]\nlisten = []\npair = \"AGG_V\"\n[pairs.AGG_V]",
         "[routes.r]\nlisten = \"4100\"\npair = \"AGG_V\"\n[pairs.AGG_V]",
         "[routes.r]\nlisten = \"0.0.0.0:4100\"\n[pairs.AGG_V]",
+        "[routes.r]\nlisten = \"0.0.0.0:1\"\npair = \"AGG_V\"\nproxy_protocol = { send = \"v3\" }\n[pairs.AGG_V]",
+        "[routes.r]\nlisten = \"0.0.0.0:1\"\npair = \"AGG_V\"\nproxy_protocol = { accept_from = \"::/0\" }\n[pairs.AGG_V]",
         "[node]\nname = \" padded \"\n[pairs.AGG_V]",
         "[node]\nworkers = -1\n[pairs.AGG_V]",
     ];

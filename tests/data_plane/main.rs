@@ -13,6 +13,8 @@ mod orders;
 #[cfg(test)]
 mod pressure;
 #[cfg(test)]
+mod proxy_protocol;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod table;

@@ -7,6 +7,7 @@ use failback::{
     model::{
         EndReason, Epoch, PairName, RefuseReason, RouteName, Side, UpstreamName,
         ports::{Outcome, PairProgress, Progress, WorkerPorts, WorkerStats, Workers},
+        proxy_protocol::ProxyProtocolSpec,
         spec::{HoldSpec, TransportSpec},
         table::{Admit, CloseOrder, CloseRate, ListenerSet, PairRow, RouteRow, RouteTable},
     },
@@ -41,6 +42,7 @@ pub(crate) struct Rig {
     pub(crate) pair: PairRow,
     pub(crate) max_sessions: u32,
     pub(crate) idle_timeout: Duration,
+    pub(crate) proxy_protocol: ProxyProtocolSpec,
     pub(crate) progress: Vec<watch::Receiver<Progress>>,
     pub(crate) outcomes: Mutex<mpsc::Receiver<Outcome>>,
     listeners: Vec<Arc<ListenerSet>>,
@@ -91,6 +93,7 @@ impl Rig {
             pair,
             max_sessions: 100_000,
             idle_timeout: Duration::ZERO,
+            proxy_protocol: ProxyProtocolSpec::default(),
             progress,
             outcomes: Mutex::new(outcomes),
             listeners,
@@ -148,6 +151,7 @@ impl Rig {
             listeners: self.listeners.clone(),
             max_sessions: self.max_sessions,
             idle_timeout: self.idle_timeout,
+            proxy_protocol: self.proxy_protocol.clone(),
         };
         RouteTable {
             version: self.version,

@@ -1,5 +1,6 @@
 //! `[pairs.NAME]`.
 
+use super::networks;
 use crate::config::{
     error::{Findings, Place},
     file::{CheckKind, Failback, Health, Hold, Keepalive, MigrateKind, Pair, Upstream},
@@ -8,15 +9,16 @@ use crate::config::{
 };
 use crate::model::{
     HostPort, PairName, UpstreamName,
+    proxy_protocol::HeaderVersion,
     spec::{
         Admission, Check, FailbackSpec, FailbackWhen, FlapSpec, HealthSpec, HoldSpec, Migrate, Overlap, PairSpec,
         SignalSource, TransportSpec, UpstreamSpec,
     },
 };
-use ipnet::IpNet;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
-pub(super) fn check(name: &str, raw: &Found<Pair>, findings: &mut Findings) -> PairSpec {
+/// `header`: what the routes to the pair send before anything else.
+pub(super) fn check(name: &str, raw: &Found<Pair>, header: Option<HeaderVersion>, findings: &mut Findings) -> PairSpec {
     servers(raw, findings);
     let primary = raw.primary.here().and_then(upstream);
     let backups: Vec<_> = raw.backups.here().into_iter().flat_map(|list| list.iter()).filter_map(upstream).collect();
@@ -30,7 +32,7 @@ pub(super) fn check(name: &str, raw: &Found<Pair>, findings: &mut Findings) -> P
     PairSpec {
         name: PairName::from(name),
         elsewhere: raw.elsewhere.here().and_then(upstream),
-        health: health(&raw.health, failback.when, &raw.place, findings),
+        health: with_header(health(&raw.health, failback.when, &raw.place, findings), header),
         failback,
         hold: hold(&raw.hold, usize::from(primary.is_some()) + backups.len()),
         flap: FlapSpec {
@@ -124,6 +126,14 @@ fn health(raw: &Field<Health>, when: FailbackWhen, pair: &Place, findings: &mut 
     }
 }
 
+/// A server that wants a header hears nobody out who sends none; that it accepts connections shows without one.
+fn with_header(mut health: HealthSpec, sent: Option<HeaderVersion>) -> HealthSpec {
+    if let Check::SendExpect { header, .. } = &mut health.check {
+        *header = sent;
+    }
+    health
+}
+
 fn what_a_check_does(health: &Health, place: &Place, findings: &mut Findings) -> Check {
     let given = |field: &Field<Bytes>| !field.is_absent();
     let kind = health.check.or(if given(&health.expect) { CheckKind::Expect } else { CheckKind::Connect });
@@ -142,7 +152,7 @@ fn what_a_check_does(health: &Health, place: &Place, findings: &mut Findings) ->
                 let mend = "add what the answer must contain, as in `expect = \"+PONG\"`";
                 findings.add(health.expect.place_or(place), "the check expects nothing", mend);
             }
-            Check::SendExpect { send: health.send.or(Bytes::default()).0.into(), expect: expect.into() }
+            Check::SendExpect { send: health.send.or(Bytes::default()).0.into(), expect: expect.into(), header: None }
         }
     }
 }
@@ -159,7 +169,7 @@ fn failback(raw: &Field<Failback>, findings: &mut Findings) -> FailbackSpec {
         overlap: failback.overlap.or(implied),
         pace: failback.pace.or(Whole(0)).0,
         migrate,
-        exempt: exempt(failback, findings),
+        exempt: networks(&failback.exempt, findings),
         source: source(failback, when, findings),
     }
 }
@@ -184,17 +194,6 @@ fn migrate(failback: &Failback, findings: &mut Findings) -> Migrate {
             Migrate::Close
         }
     }
-}
-
-fn exempt(failback: &Failback, findings: &mut Findings) -> Arc<[IpNet]> {
-    let mut nets: Vec<IpNet> = Vec::new();
-    for net in failback.exempt.here().into_iter().flat_map(|list| list.iter()) {
-        if nets.contains(&net.0) {
-            findings.add(&net.place, format!("{} is there twice", net.0), "remove one");
-        }
-        nets.push(net.0);
-    }
-    nets.into()
 }
 
 fn source(failback: &Failback, when: FailbackWhen, findings: &mut Findings) -> Option<SignalSource> {

@@ -132,14 +132,15 @@ fn row_of(route: &RouteConfig, listeners: &Listeners) -> RouteRow {
         listeners: route.listen.iter().filter_map(|address| listeners.get(address).cloned()).collect(),
         max_sessions: route.max_sessions,
         idle_timeout: route.idle_timeout,
+        proxy_protocol: route.proxy_protocol.clone(),
     }
 }
 
 fn same_route(known: &RouteRow, new: &RouteRow) -> bool {
     let same_sockets = known.listeners.len() == new.listeners.len()
         && known.listeners.iter().zip(&new.listeners).all(|(one, other)| Arc::ptr_eq(one, other));
-    same_sockets
-        && (&known.pair, known.max_sessions, known.idle_timeout) == (&new.pair, new.max_sessions, new.idle_timeout)
+    let options = |row: &RouteRow| (row.pair.clone(), row.max_sessions, row.idle_timeout, row.proxy_protocol.clone());
+    same_sockets && options(known) == options(new)
 }
 
 fn same_options(row: &PairRow, spec: &PairSpec) -> bool {
