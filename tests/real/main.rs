@@ -1,9 +1,11 @@
 //! Real servers and real tools through the real program. Needs Debian's `redis-server`, `redis-tools`, `postgresql`,
-//! `iperf3`, `curl`, `jq`.
+//! `haproxy`, `iperf3`, `curl`, `jq`.
 
 #[cfg(test)]
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(test)]
+mod haproxy;
 #[cfg(test)]
 mod ledger;
 #[cfg(test)]

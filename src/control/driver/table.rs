@@ -139,8 +139,9 @@ fn row_of(route: &RouteConfig, listeners: &Listeners) -> RouteRow {
 fn same_route(known: &RouteRow, new: &RouteRow) -> bool {
     let same_sockets = known.listeners.len() == new.listeners.len()
         && known.listeners.iter().zip(&new.listeners).all(|(one, other)| Arc::ptr_eq(one, other));
-    let options = |row: &RouteRow| (row.pair.clone(), row.max_sessions, row.idle_timeout, row.proxy_protocol.clone());
-    same_sockets && options(known) == options(new)
+    same_sockets
+        && (&known.pair, known.max_sessions, known.idle_timeout, &known.proxy_protocol)
+            == (&new.pair, new.max_sessions, new.idle_timeout, &new.proxy_protocol)
 }
 
 fn same_options(row: &PairRow, spec: &PairSpec) -> bool {
@@ -152,7 +153,7 @@ mod tests {
     use super::*;
     use crate::{
         config,
-        model::{EndReason, Epoch},
+        model::{EndReason, Epoch, proxy_protocol::HeaderVersion},
     };
 
     fn specs(text: &str) -> config::Config {
@@ -211,6 +212,10 @@ mod tests {
         assert!(Arc::ptr_eq(&old.pairs["ONE"], &new.pairs["ONE"]));
         assert_eq!(new.pairs["TWO"].hold.max, 9);
         assert!(Arc::ptr_eq(&old.routes["one"], &new.routes["one"]));
+        let mut routes = before.routes.clone();
+        routes.values_mut().for_each(|route| route.proxy_protocol.send = Some(HeaderVersion::V2));
+        publisher.configure(&routes, &Listeners::new(), mixed.into_iter());
+        assert_eq!(table.borrow().routes["one"].proxy_protocol.send, Some(HeaderVersion::V2));
         publisher.configure(&BTreeMap::new(), &Listeners::new(), std::iter::empty());
         assert!(table.borrow().routes.is_empty() && table.borrow().pairs.is_empty());
     }
