@@ -20,6 +20,7 @@ use crate::{
         journal::{Journal, StateLock},
         orders::Orders,
         reload,
+        tls::Loaded,
     },
     data,
     model::{
@@ -62,6 +63,7 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     let config = config::load(path)?;
     let lock = StateLock::take(&config.node.state_dir)?;
     let tokens = Tokens::load(config.admin.token_file.as_deref()).context("admin.token_file")?;
+    let tls = load_tls(&config)?;
     let listeners = bind_routes(&config)?;
     let admin = AdminServer::bind(&config.admin, tokens.clone()).context("admin.listen")?;
     let metrics = config.metrics.map(MetricsServer::bind).transpose().context("metrics.listen")?;
@@ -98,6 +100,7 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
         metrics: counters,
         workers: workers.handles,
         tokens,
+        tls,
         table: table_out,
     };
     let mut levels = workers.progress.clone();
@@ -124,6 +127,22 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     wait_for(&admin_thread, Duration::from_secs(1));
     drop(lock);
     ended
+}
+
+/// Certificates and keys, which `failback check` looks at as a start does.
+///
+/// # Errors
+/// [`config::ConfigErrors::Files`], all of them.
+pub fn check_files(config: &Config) -> Result<(), config::ConfigErrors> {
+    load_tls(config).map(drop)
+}
+
+fn load_tls(config: &Config) -> Result<Loaded, config::ConfigErrors> {
+    let (loaded, troubles) = Loaded::default().renewed(config);
+    if troubles.is_empty() {
+        return Ok(loaded);
+    }
+    Err(config::ConfigErrors::Files(troubles.iter().map(ToString::to_string).collect()))
 }
 
 fn bind_routes(config: &Config) -> anyhow::Result<Listeners> {

@@ -7,13 +7,14 @@
 //!   model ◀── all        config ──▶ model        decide ──▶ model          observe ──▶ model, decide
 //!   net ──▶ model, observe                       data ──▶ model, net, observe
 //!   control ──▶ model, config, decide, net, observe                        cli ──▶ model, config
-//!   demo ──▶ model                               app ──▶ all
+//!   demo ──▶ model       certs ──▶ model, config, net, cli                 app ──▶ all
 //! ```
 //!
 //! Reading order: this page, [`decide::input`] and [`decide::effect`] (what can happen, what we do), then
 //! [`control`] (who does it) and [`data`] (what a client feels). `ARCHITECTURE.md` has the drawing.
 
 pub mod app;
+pub mod certs;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -3,6 +3,7 @@
 use clap::{CommandFactory, Parser, Subcommand};
 use failback::{
     app,
+    certs::{self, CertsCommand},
     cli::{self, LogFormatArg, NodeArgs, RunArgs},
     demo::{self, DemoArgs},
     observe::log::{self, LogFormat},
@@ -26,6 +27,9 @@ enum Command {
     Run(RunArgs),
     #[command(flatten)]
     Client(cli::Command),
+    /// Make certificates to try with, or show what one is worth
+    #[command(subcommand)]
+    Certs(CertsCommand),
     /// Watch a failover and a gated failback, on real processes, with nothing to configure
     Demo(DemoArgs),
 }
@@ -34,7 +38,10 @@ fn main() -> ExitCode {
     let Arguments { node, command } = Arguments::parse();
     let ended = match command {
         Command::Run(args) => run(&args).map(|()| ExitCode::SUCCESS),
-        Command::Client(command) => cli::execute(command, &node, Arguments::command()).map(|()| ExitCode::SUCCESS),
+        Command::Client(command) => {
+            cli::execute(command, &node, Arguments::command(), app::check_files).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Certs(command) => certs::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => demo::run(args),
     };
     ended.unwrap_or_else(|error| cli::exit_code(&error))

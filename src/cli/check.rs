@@ -1,6 +1,6 @@
 //! `failback check`, and which configuration file is meant.
 
-use super::{ConfigArgs, write};
+use super::{ConfigArgs, Deeper, write};
 use crate::config::{self, Config, ConfigErrors};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -17,12 +17,12 @@ impl ConfigArgs {
     }
 }
 
-pub(super) fn check(config: &ConfigArgs, schema: bool, as_json: bool) -> anyhow::Result<()> {
+pub(super) fn check(config: &ConfigArgs, schema: bool, as_json: bool, deeper: Deeper) -> anyhow::Result<()> {
     if schema {
         return write(&format!("{:#}\n", config::schema()));
     }
     let path = config.path();
-    match config::load(&path) {
+    match config::load(&path).and_then(|config| deeper(&config).map(|()| config)) {
         Ok(config) if as_json => write(&format!(
             "{}\n",
             json!({ "file": path, "good": true, "findings": [] , "pairs": config.pairs.len(), "routes": config.routes.len() })
@@ -46,6 +46,7 @@ fn praise(path: &Path, config: &Config) -> String {
 fn findings(errors: &ConfigErrors) -> Vec<Value> {
     match errors {
         ConfigErrors::Unreadable { .. } => vec![json!({ "reason": errors.to_string() })],
+        ConfigErrors::Files(words) => words.iter().map(|words| json!({ "reason": words })).collect(),
         ConfigErrors::Wrong(findings) => findings
             .iter()
             .map(|it| {

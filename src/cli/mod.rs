@@ -29,13 +29,16 @@ use std::{
     time::Duration,
 };
 
-/// Carries out a command. `whole` is the program's command line, for completions and the manual page.
+/// What is wrong with the files that a configuration names.
+pub type Deeper = fn(&crate::config::Config) -> Result<(), ConfigErrors>;
+
+/// Carries out a command; `check` looks `deeper`. `whole` is the program's command line, for completions and the manual page.
 ///
 /// # Errors
 /// Whatever went wrong, in words for the person who typed it; [`exit_code`] tells how to exit then.
-pub fn execute(command: Command, node: &NodeArgs, whole: clap::Command) -> anyhow::Result<()> {
+pub fn execute(command: Command, node: &NodeArgs, whole: clap::Command, deeper: Deeper) -> anyhow::Result<()> {
     match command {
-        Command::Check { config, schema, output } => check::check(&config, schema, output.json),
+        Command::Check { config, schema, output } => check::check(&config, schema, output.json, deeper),
         Command::Completions { shell } => completions(shell, whole),
         Command::Man => man(whole),
         command => {
@@ -89,7 +92,10 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
 struct ReaderGone;
 
 /// Writes `text` to stdout, without colours where nobody sees them, and ends its last line.
-fn write(text: &str) -> anyhow::Result<()> {
+///
+/// # Errors
+/// The output can't be written.
+pub fn write(text: &str) -> anyhow::Result<()> {
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     write_as_it_is(&format!("{text}{end}"))
 }

@@ -4,6 +4,7 @@
 mod listeners;
 mod pair;
 mod proxy_protocol;
+mod tls;
 
 use super::{
     AdminConfig, AdminListen, Config, NodeConfig, RouteConfig,
@@ -35,9 +36,9 @@ pub(super) fn check(file: &File, path: &Path, findings: &mut Findings) -> Config
         admin: admin(file.admin.here(), folder, findings),
         metrics: file.metrics.here().and_then(|metrics| metrics.listen.here()).map(|listen| listen.0),
         pairs: named(&file.pairs)
-            .map(|(name, raw)| (name.into(), pair::check(name, raw, headers.get(name).copied(), findings)))
+            .map(|(name, raw)| (name.into(), pair::check(name, raw, headers.get(name).copied(), folder, findings)))
             .collect(),
-        routes: named(&file.routes).filter_map(|(name, raw)| route(name, raw, &known, findings)).collect(),
+        routes: named(&file.routes).filter_map(|(name, raw)| route(name, raw, &known, folder, findings)).collect(),
         source: path.into(),
     }
 }
@@ -121,7 +122,14 @@ fn admin_listen(raw: &Field<String>, folder: &Path, findings: &mut Findings) -> 
     AdminListen::Tcp(address)
 }
 
-fn route(name: &str, raw: &Found<Route>, pairs: &[&str], findings: &mut Findings) -> Option<(RouteName, RouteConfig)> {
+fn route(
+    name: &str,
+    raw: &Found<Route>,
+    pairs: &[&str],
+    folder: &Path,
+    findings: &mut Findings,
+) -> Option<(RouteName, RouteConfig)> {
+    let tls = raw.tls.here().and_then(|raw| tls::route(raw, folder, findings));
     let pair = raw.pair.here()?;
     if !pairs.contains(&&*pair.value) {
         findings.add(&pair.place, format!("there is no pair `{}`", pair.value), suggest(pair, pairs, "pairs"));
@@ -134,6 +142,7 @@ fn route(name: &str, raw: &Found<Route>, pairs: &[&str], findings: &mut Findings
         pair: PairName::from(&*pair.value),
         max_sessions: raw.max_sessions.or(Whole(20_000)).0,
         idle_timeout: raw.idle_timeout.or(Span(Duration::from_secs(3_600))).0,
+        tls,
         proxy_protocol: proxy_protocol::spec(&raw.proxy_protocol, findings),
     };
     Some((name, config))

@@ -19,6 +19,9 @@ pub enum ConfigErrors {
     /// Everything that is wrong with it, in the order of the file; a line each.
     #[error("{}", lines(.0))]
     Wrong(Vec<Finding>),
+    /// What is in the files that it names is of no use; a line each.
+    #[error("{}", .0.join("\n"))]
+    Files(Vec<String>),
 }
 
 impl ConfigErrors {
@@ -26,7 +29,7 @@ impl ConfigErrors {
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         match self {
-            Self::Unreadable { .. } => &[],
+            Self::Unreadable { .. } | Self::Files(_) => &[],
             Self::Wrong(findings) => findings,
         }
     }

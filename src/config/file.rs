@@ -1,6 +1,10 @@
 //! The file as it is written: every key there is, its kind, its documentation and its default. What a key means together
 //! with others is the business of [`super::check`].
 
+mod tls;
+
+pub(super) use tls::{PairTls, Protocol, RouteTls};
+
 use super::{
     read::{ByName, Found, section, words},
     url::HttpUrl,
@@ -112,8 +116,10 @@ section! {
             /// How long sent data may stay unacknowledged before the connection is dead (`TCP_USER_TIMEOUT`).
             #[schemars(extend("default" = "55s"))]
             user_timeout: Wait,
+            /// TLS to the servers; without it they are spoken to in plain.
+            tls: PairTls,
         }
-        later { tls, alternate }
+        later { alternate }
     }
 }
 
@@ -136,7 +142,7 @@ section! {
     Health {
         must {}
         may {
-            /// What a check does. Default: `expect` if that key is given, else `connect`.
+            /// What a check does. Default: `expect` if that key is given, else `tls` if the pair has `tls`, else `connect`.
             check: CheckKind,
             /// What is written once connected: text, or a list of bytes.
             send: Bytes,
@@ -157,7 +163,7 @@ section! {
             /// From one check to the next once one has failed. Default: 200ms, or `interval` if that is shorter.
             fast_interval: Wait,
         }
-        later { tls }
+        later {}
     }
 }
 
@@ -165,15 +171,18 @@ section! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CheckKind {
     Connect,
+    Tls,
     Expect,
 }
 
 words!(CheckKind, "CheckKind", [
     /// That the connection is accepted is enough.
     "connect" => CheckKind::Connect,
-    /// `send` is written, `expect` must occur in the answer.
+    /// A TLS handshake, with all that the pair's `tls` demands of the certificate.
+    "tls" => CheckKind::Tls,
+    /// `send` is written (in TLS if the pair has `tls`), `expect` must occur in the answer.
     "expect" => CheckKind::Expect,
-] later ["tls"]);
+] later []);
 
 section! {
     /// When and how the pair returns to its primary.
@@ -335,10 +344,12 @@ section! {
             /// A session without a byte either way for this long is closed; 0s = never.
             #[schemars(extend("default" = "1h"))]
             idle_timeout: Span,
+            /// TLS that ends here; without it clients' bytes pass through untouched.
+            tls: RouteTls,
             /// The PROXY protocol: who comes through another proxy, and what servers are told about clients.
             proxy_protocol: ProxyProtocol,
         }
-        later { tls }
+        later {}
     }
 }
 

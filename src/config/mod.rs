@@ -16,7 +16,9 @@ mod values;
 
 pub use error::{ConfigErrors, Finding};
 
-use crate::model::{NodeName, PairName, RouteName, proxy_protocol::ProxyProtocolSpec, spec::PairSpec};
+use crate::model::{
+    NodeName, PairName, RouteName, proxy_protocol::ProxyProtocolSpec, spec::PairSpec, tls::TerminateSpec,
+};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -137,6 +139,8 @@ pub struct RouteConfig {
     pub max_sessions: u32,
     /// Zero = never.
     pub idle_timeout: Duration,
+    /// TLS that ends here; `None`: bytes pass through.
+    pub tls: Option<TerminateSpec>,
     /// Alike in `send` for all routes to one pair.
     pub proxy_protocol: ProxyProtocolSpec,
 }

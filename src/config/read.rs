@@ -218,9 +218,9 @@ macro_rules! section {
         $(#[$doc])*
         #[derive(Debug, Default, schemars::JsonSchema)]
         #[schemars(deny_unknown_fields)]
-        pub(super) struct $name {
-            $($(#[$mdoc])* pub(super) $must: $crate::config::read::Field<$mtype>,)*
-            $($(#[$odoc])* #[schemars(default)] pub(super) $may: $crate::config::read::Field<$otype>,)*
+        pub(in crate::config) struct $name {
+            $($(#[$mdoc])* pub(in crate::config) $must: $crate::config::read::Field<$mtype>,)*
+            $($(#[$odoc])* #[schemars(default)] pub(in crate::config) $may: $crate::config::read::Field<$otype>,)*
         }
 
         impl $crate::config::read::Read for $name {

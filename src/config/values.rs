@@ -29,6 +29,8 @@ macro_rules! schema {
     };
 }
 
+pub(super) use schema;
+
 impl Read for String {
     fn read(given: &Given<'_>, findings: &mut Findings) -> Option<Self> {
         if given.text().is_none() {

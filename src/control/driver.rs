@@ -9,6 +9,7 @@
 //!  resolver ───── mpsc<Resolved> 256, task a name ▶│        │
 //!  kernel ─────── netlink ─ thread, bell ─────────▶│        │══ JoinSet: a task a check, 4096 at most
 //!  signals ────── mpsc<Command> 256 ──────────────▶│        │══ JoinSet: a task a poll, one a pair at most
+//!  certificates ─ JoinSet: one task, looks at files ▶│        │
 //!  the machines' timers ──────────────────────────▶└────────┘══ JoinSet: a reload, one at most
 //! ```
 //!
@@ -22,6 +23,7 @@ mod orders;
 mod pair;
 mod progress;
 mod reconfigure;
+mod renew;
 mod table;
 mod view;
 mod words;
@@ -37,6 +39,7 @@ use super::{
     probe,
     reload::Plan,
     resolve::{Resolved, Resolver},
+    tls::Loaded,
 };
 use crate::{
     config::Config,
@@ -54,6 +57,7 @@ use crate::{
 use chronicle::Chronicle;
 use pair::Pair;
 use progress::Watchers;
+use renew::Renewals;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -93,6 +97,8 @@ pub struct Parts {
     pub workers: Workers,
     /// The API's tokens.
     pub tokens: Tokens,
+    /// TLS as loaded.
+    pub tls: Loaded,
     /// Where the route table goes.
     pub table: watch::Sender<Arc<RouteTable>>,
 }
@@ -143,6 +149,7 @@ struct Driver {
     metrics: Metrics,
     workers: Workers,
     tokens: Tokens,
+    tls: Renewals,
     publisher: Publisher,
     watchers: Watchers,
     resolver: Resolver,
@@ -165,7 +172,8 @@ struct Driver {
 
 impl Driver {
     fn new(parts: Parts, progress: Vec<watch::Receiver<Progress>>, resolved: mpsc::Sender<Resolved>) -> Self {
-        let Parts { config, listeners, clock, journal, recovered, events, metrics, workers, tokens, table } = parts;
+        let Parts { config, listeners, clock, journal, recovered, events, metrics, workers, tokens, tls, table } =
+            parts;
         Self {
             config,
             loaded_at: wall_now(),
@@ -177,7 +185,8 @@ impl Driver {
             metrics,
             workers,
             tokens,
-            publisher: Publisher::new(table),
+            publisher: Publisher::new(table, tls.clone()),
+            tls: Renewals::new(tls),
             watchers: Watchers::new(progress),
             resolver: Resolver::new(resolved),
             pairs: BTreeMap::new(),
@@ -215,6 +224,7 @@ impl Driver {
                 () = self.link_bell.notified() => self.links_changed(),
                 1.. = inbox.outcomes.recv_many(&mut outcomes, OUTCOMES_AT_ONCE) => self.evidence(outcomes),
                 Some(change) = resolved.recv() => self.resolved(change),
+                Some(renewed) = self.tls.next() => self.renewed(renewed),
                 Some(reload) = self.reloads.join_next() => if let Ok((asked, plan)) = reload {
                     self.reload_planned(asked, plan);
                 },
@@ -237,6 +247,7 @@ impl Driver {
             self.start_pair(spec, stored);
         }
         self.publish_all();
+        self.watch_certificates();
         if let Err(error) = link::watch(Arc::clone(&self.link_bell)) {
             tracing::warn!(%error, "links can't be watched; one that is down will look like silent servers");
         }

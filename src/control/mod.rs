@@ -11,3 +11,4 @@ pub mod probe;
 pub mod reload;
 pub mod resolve;
 pub mod signal;
+pub mod tls;

@@ -9,14 +9,17 @@ use crate::{
     net::{
         dial::{DialError, FirstWord, dial},
         proxy_protocol::{self, Endpoints},
+        tls::{Certificate, classify},
     },
 };
+use rustls::{ClientConfig, pki_types::ServerName};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::{Instant, sleep, timeout_at},
 };
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// In how much of the answer the expected bytes may stand.
 const ANSWER: usize = 4096;
@@ -35,6 +38,17 @@ pub struct Target {
     pub addresses: Arc<[SocketAddr]>,
     /// For how long.
     pub timeout: Duration,
+    /// TLS, if the pair has it: its own configuration, so that nothing is resumed and every check sees the certificate.
+    pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+}
+
+/// What a check found.
+#[derive(Debug, PartialEq)]
+pub struct Checked {
+    /// How it ended.
+    pub result: CheckResult,
+    /// When the certificate that was shown expires, in seconds since 1970.
+    pub expires: Option<i64>,
 }
 
 /// A check that ended.
@@ -50,28 +64,27 @@ pub struct Ended {
     pub upstream: UpstreamName,
     /// How it ended.
     pub result: CheckResult,
+    /// When the certificate that was shown expires, in seconds since 1970.
+    pub expires: Option<i64>,
 }
 
 /// Checks once. A check whose deadline passed while its answer was there already has passed; one whose deadline was
 /// noticed far too late says nothing.
-pub async fn check(target: &Target) -> CheckResult {
+pub async fn check(target: &Target) -> Checked {
     let start = Instant::now();
     let deadline = start + target.timeout;
-    let mut answer = Vec::new();
+    let (mut answer, mut expires) = (Vec::new(), None);
     let result = match dial_again(&target.addresses, target.timeout).await {
-        Ok(stream) => match &target.check {
-            Check::Connect => Ok(()),
-            Check::SendExpect { send, expect, header } => {
-                let conversation = converse(stream, *header, send, expect, &mut answer);
-                timeout_at(deadline, conversation).await.unwrap_or(Err(CheckResult::TimedOut))
-            }
-        },
+        Ok(stream) => {
+            let spoken = speak(stream, target, &mut answer, &mut expires);
+            timeout_at(deadline, spoken).await.unwrap_or(Err(CheckResult::TimedOut))
+        }
         Err(DialError::Refused | DialError::Unreachable(_)) => Err(CheckResult::Refused),
         Err(DialError::TimedOut) => Err(CheckResult::TimedOut),
         Err(DialError::Local(source)) => Err(CheckResult::Local(source.to_string())),
     };
     let took = start.elapsed();
-    match (result, &target.check) {
+    let result = match (result, &target.check) {
         (Ok(()), _) => CheckResult::Passed { took },
         (Err(CheckResult::TimedOut), _) if took > target.timeout + LATE => {
             CheckResult::Local(format!("held up: a deadline of {:?} was noticed after {took:?}", target.timeout))
@@ -79,7 +92,57 @@ pub async fn check(target: &Target) -> CheckResult {
         // A server that refuses what we said need not hang up (`-NOAUTH`): it waits for us to say something better.
         (Err(CheckResult::TimedOut), Check::SendExpect { expect, .. }) if !answer.is_empty() => wrong(&answer, expect),
         (Err(failure), _) => failure,
+    };
+    Checked { result, expires }
+}
+
+/// What comes after the connection stands.
+async fn speak(
+    mut stream: TcpStream,
+    target: &Target,
+    answer: &mut Vec<u8>,
+    expires: &mut Option<i64>,
+) -> Result<(), CheckResult> {
+    let header = match &target.check {
+        Check::Tls { header } | Check::SendExpect { header, .. } => *header,
+        Check::Connect => None,
+    };
+    if let Some(version) = header {
+        let header = own_header(&stream, version).map_err(|error| broken(&error))?;
+        stream.write_all(&header).await.map_err(|error| broken(&error))?;
     }
+    match (&target.check, &target.tls) {
+        (Check::Connect, _) | (Check::Tls { .. }, None) => Ok(()),
+        (Check::Tls { .. }, Some(tls)) => {
+            let mut secured = shake(stream, tls, expires).await?;
+            // A server that finds its log full of connections cut short would rather be told.
+            let _told = secured.shutdown().await;
+            Ok(())
+        }
+        (Check::SendExpect { send, expect, .. }, Some(tls)) => {
+            converse(shake(stream, tls, expires).await?, send, expect, answer).await
+        }
+        (Check::SendExpect { send, expect, .. }, None) => converse(stream, send, expect, answer).await,
+    }
+}
+
+/// The same handshake, with the same verifier, that clients' sessions will need.
+async fn shake(
+    stream: TcpStream,
+    (config, name): &(Arc<ClientConfig>, ServerName<'static>),
+    expires: &mut Option<i64>,
+) -> Result<TlsStream<TcpStream>, CheckResult> {
+    let secured = TlsConnector::from(Arc::clone(config)).connect(name.clone(), stream).await;
+    let secured = secured.map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(tls) => {
+            let (reason, words) = classify(tls);
+            CheckResult::Wrong(format!("{}: {words}", reason.words()))
+        }
+        None => broken(&error),
+    })?;
+    let leaf = secured.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    *expires = leaf.and_then(|leaf| Certificate::read(leaf).ok()).map(|leaf| leaf.not_after);
+    Ok(secured)
 }
 
 /// Dials, and twice more beside it if no answer comes: one lost packet is not a silent server.
@@ -98,16 +161,12 @@ async fn dial_again(addresses: &[SocketAddr], timeout: Duration) -> Result<TcpSt
 
 /// Reads into `answer`, until what is expected is there.
 async fn converse(
-    mut stream: TcpStream,
-    header: Option<HeaderVersion>,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
     send: &[u8],
     expect: &[u8],
     answer: &mut Vec<u8>,
 ) -> Result<(), CheckResult> {
-    let mut words =
-        header.map_or(Ok(vec![]), |version| own_header(&stream, version)).map_err(|error| broken(&error))?;
-    words.extend(send);
-    stream.write_all(&words).await.map_err(|error| broken(&error))?;
+    stream.write_all(send).await.map_err(|error| broken(&error))?;
     loop {
         let mut more = [0; ANSWER];
         let read = stream.read(&mut more[answer.len()..]).await.map_err(|error| broken(&error))?;
@@ -151,7 +210,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(20);
 
     fn target(address: SocketAddr, check: Check, timeout: Duration) -> Target {
-        Target { check, addresses: [address].into(), timeout }
+        Target { check, addresses: [address].into(), timeout, tls: None }
     }
 
     fn ping() -> Check {
@@ -182,17 +241,17 @@ mod tests {
     async fn a_listening_server_passes_and_a_dead_one_refuses() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let result = check(&target(address, Check::Connect, SOON)).await;
+        let result = check(&target(address, Check::Connect, SOON)).await.result;
         assert!(matches!(result, CheckResult::Passed { took } if took < SOON), "{result:?}");
         drop(listener);
-        assert_eq!(check(&target(address, Check::Connect, SOON)).await, CheckResult::Refused);
+        assert_eq!(check(&target(address, Check::Connect, SOON)).await.result, CheckResult::Refused);
     }
 
     #[tokio::test]
     async fn a_passed_check_ends_with_fin() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        assert!(matches!(check(&target(address, Check::Connect, SOON)).await, CheckResult::Passed { .. }));
+        assert!(matches!(check(&target(address, Check::Connect, SOON)).await.result, CheckResult::Passed { .. }));
         let (mut stream, _) = listener.accept().await.unwrap();
         assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0, "end of stream, not a reset");
     }
@@ -216,34 +275,34 @@ mod tests {
         };
         let target = target(address, Check::Connect, Duration::from_millis(900));
         let (result, ()) = tokio::join!(check(&target), room);
-        assert!(matches!(result, CheckResult::Passed { .. }), "{result:?}");
+        assert!(matches!(result.result, CheckResult::Passed { .. }), "{result:?}");
     }
 
     #[tokio::test]
     async fn the_answer_may_come_in_pieces() {
         let address = server(&["-LOADING\r\n+PO", "NG\r\n"], false).await;
-        let result = check(&target(address, ping(), SOON)).await;
+        let result = check(&target(address, ping(), SOON)).await.result;
         assert!(matches!(result, CheckResult::Passed { .. }), "{result:?}");
     }
 
     #[tokio::test]
     async fn a_wrong_answer_is_shown() {
         let address = server(&["-ERR\r\n"], true).await;
-        let result = check(&target(address, ping(), SOON)).await;
+        let result = check(&target(address, ping(), SOON)).await.result;
         assert_eq!(result, CheckResult::Wrong(r#""-ERR\r\n" where "+PONG" was expected"#.into()));
     }
 
     #[tokio::test]
     async fn a_wrong_answer_is_shown_though_the_server_does_not_hang_up() {
         let address = server(&["-NOAUTH\r\n"], false).await;
-        let result = check(&target(address, ping(), Duration::from_millis(500))).await;
+        let result = check(&target(address, ping(), Duration::from_millis(500))).await.result;
         assert_eq!(result, CheckResult::Wrong(r#""-NOAUTH\r\n" where "+PONG" was expected"#.into()));
     }
 
     #[tokio::test]
     async fn only_the_first_4_kib_of_an_answer_count() {
         static LONG: [&str; 2] = [noise(), "+PONG"];
-        let result = check(&target(server(&LONG, false).await, ping(), SOON)).await;
+        let result = check(&target(server(&LONG, false).await, ping(), SOON)).await.result;
         assert!(matches!(&result, CheckResult::Wrong(words) if words.contains("\"…")), "{result:?}");
     }
 
@@ -268,7 +327,7 @@ mod tests {
             };
             let target = target(address, asked, SOON);
             let (result, ()) = tokio::join!(check(&target), served);
-            assert!(matches!(result, CheckResult::Passed { .. }), "{result:?}");
+            assert!(matches!(result.result, CheckResult::Passed { .. }), "{result:?}");
         }
     }
 
@@ -286,7 +345,8 @@ mod tests {
         let address = server(&["+PONG\r\n"], false).await;
         let target = target(address, ping(), Duration::from_millis(150));
         let silent = server(&[], false).await;
-        let other = Target { check: ping(), addresses: [silent].into(), timeout: Duration::from_millis(150) };
+        let other =
+            Target { check: ping(), addresses: [silent].into(), timeout: Duration::from_millis(150), tls: None };
         let checks = async { tokio::join!(check(&target), check(&other)) };
         let stall = async {
             // The whole runtime stands still.
@@ -294,7 +354,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(700));
         };
         let ((answered, unanswered), ()) = tokio::join!(checks, stall);
-        assert!(matches!(answered, CheckResult::Passed { .. }), "{answered:?}");
-        assert!(matches!(unanswered, CheckResult::Local(_)), "{unanswered:?}");
+        assert!(matches!(answered.result, CheckResult::Passed { .. }), "{answered:?}");
+        assert!(matches!(unanswered.result, CheckResult::Local(_)), "{unanswered:?}");
     }
 }

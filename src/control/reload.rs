@@ -1,7 +1,7 @@
 //! Reload by difference: the file is read again, compared with what runs, and what is new is bound *before* anything is
 //! changed. Whatever speaks against it, nothing has happened yet.
 
-use super::{admin::Tokens, driver::Listeners, orders::OrderError};
+use super::{admin::Tokens, driver::Listeners, orders::OrderError, tls::Loaded};
 use crate::{
     config::{self, Config, RouteConfig},
     model::{PairName, RouteName, UpstreamName, causes::chain, spec::PairSpec},
@@ -24,6 +24,8 @@ pub struct Running {
     pub active: BTreeMap<PairName, UpstreamName>,
     /// The API's tokens.
     pub tokens: Tokens,
+    /// TLS as loaded.
+    pub tls: Loaded,
 }
 
 /// What is to be run instead.
@@ -33,6 +35,8 @@ pub struct Plan {
     pub config: Config,
     /// The listeners it adds, bound.
     pub listeners: Listeners,
+    /// TLS, loaded anew where files or settings changed.
+    pub tls: Loaded,
     /// What changes, a sentence each.
     pub changes: Vec<String>,
 }
@@ -67,6 +71,10 @@ pub fn plan(running: &Running, force: bool) -> Result<Plan, OrderError> {
     if !objections.is_empty() {
         return Err(OrderError::Refused(objections.join("\n")));
     }
+    let (tls, troubles) = running.tls.renewed(&config);
+    if !troubles.is_empty() {
+        return Err(OrderError::BadConfig(troubles.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")));
+    }
     let mut listeners = Listeners::new();
     for route in config.routes.values() {
         for address in route.listen.iter().filter(|address| !running.listeners.contains_key(*address)) {
@@ -78,7 +86,7 @@ pub fn plan(running: &Running, force: bool) -> Result<Plan, OrderError> {
     // Last, because it takes effect at once; after an error the old tokens stay.
     let tokens = running.tokens.reload(config.admin.token_file.as_deref());
     tokens.map_err(|error| OrderError::BadConfig(format!("admin.token_file: {}", chain(&error))))?;
-    Ok(Plan { config, listeners, changes })
+    Ok(Plan { config, listeners, tls, changes })
 }
 
 /// What can't change while the process lives.
@@ -167,6 +175,7 @@ fn pair_changes(old: &PairSpec, new: &PairSpec) -> Vec<&'static str> {
         ("flap", old.flap != new.flap),
         ("admission", old.admission != new.admission),
         ("transport", old.transport != new.transport),
+        ("tls", old.tls != new.tls),
     ];
     parts.iter().filter(|(_, changed)| *changed).map(|(part, _)| *part).collect()
 }
@@ -177,6 +186,7 @@ fn route_changes(old: &RouteConfig, new: &RouteConfig) -> Vec<&'static str> {
         ("pair", old.pair != new.pair),
         ("max_sessions", old.max_sessions != new.max_sessions),
         ("idle_timeout", old.idle_timeout != new.idle_timeout),
+        ("tls", old.tls != new.tls),
         ("proxy_protocol", old.proxy_protocol != new.proxy_protocol),
     ];
     parts.iter().filter(|(_, changed)| *changed).map(|(part, _)| *part).collect()

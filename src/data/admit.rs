@@ -2,32 +2,42 @@
 //! side that is active now, held again when that fails. It never gets another side than the table says (`X3`).
 
 use super::{
+    handshake::{Failed, shake},
     header,
     pair::{Pair, Turn},
+    secure::End,
     session::{Link, Session},
     worker::Worker,
 };
 use crate::{
     model::{RefuseReason, causes::chain, ports::DoorStats, ports::Evidence, spec::HoldSpec, table::Admit},
-    net::dial::{DialError, FirstWord, dial, flags},
+    net::{
+        dial::{DialError, FirstWord, dial, flags, no_address},
+        tls::Channel,
+    },
 };
 use std::{
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
 };
-use tokio::{io::Interest, task::yield_now, time::sleep};
+use tokio::{io::Interest, net::TcpStream, time::sleep};
 
 /// Between a failed dial and the next one to the same side.
 const RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(1);
 
+/// A client's upstream, reached.
+pub(super) struct Admitted {
+    pub(super) link: Link,
+    /// Its end of the session after the handshake; `None` where the pair is spoken to in plain.
+    pub(super) secured: Option<End>,
+}
+
 /// Returns once the client has its upstream: the same upstream and epoch that the table names at this very moment.
-pub(super) async fn admit(worker: &Worker, session: &Session) -> Result<Link, RefuseReason> {
-    let mut wait = Wait::new(session);
-    // The event loop gets a look at the client, who may have spoken already.
-    yield_now().await;
-    header::take(worker, session).await?;
+/// `client` is its end, if TLS with it ends here.
+pub(super) async fn admit(worker: &Worker, session: &Session, client: Option<&End>) -> Result<Admitted, RefuseReason> {
+    let mut wait = Wait::new(session, client);
     loop {
         let turn = session.pair().turn();
         let news = match &turn.row.admit {
@@ -38,9 +48,9 @@ pub(super) async fn admit(worker: &Worker, session: &Session) -> Result<Link, Re
             Admit::To { .. } => News::Done,
         };
         if news == News::Done
-            && let Some(link) = wait.dial(worker, &turn).await?
+            && let Some(admitted) = wait.dial(worker, &turn).await?
         {
-            return Ok(link);
+            return Ok(admitted);
         }
     }
 }
@@ -60,6 +70,7 @@ enum News {
 /// What a client has been through so far.
 struct Wait<'a> {
     session: &'a Session,
+    client: Option<&'a End>,
     held: Option<Held<'a>>,
     retry: Duration,
     began: Option<Instant>,
@@ -68,8 +79,8 @@ struct Wait<'a> {
 }
 
 impl<'a> Wait<'a> {
-    fn new(session: &'a Session) -> Self {
-        Self { session, held: None, retry: RETRY, began: None, local: false }
+    fn new(session: &'a Session, client: Option<&'a End>) -> Self {
+        Self { session, client, held: None, retry: RETRY, began: None, local: false }
     }
 
     /// Holds the client until `done`, or until the table says something else.
@@ -86,42 +97,53 @@ impl<'a> Wait<'a> {
     }
 
     /// One dial. `None`: it has to be looked at anew.
-    async fn dial(&mut self, worker: &Worker, turn: &Turn) -> Result<Option<Link>, RefuseReason> {
-        let Admit::To { upstream, side, addresses, .. } = &turn.row.admit else { return Ok(None) };
+    async fn dial(&mut self, worker: &Worker, turn: &Turn) -> Result<Option<Admitted>, RefuseReason> {
+        let Admit::To { upstream, side, .. } = &turn.row.admit else { return Ok(None) };
         let (session, pair) = (self.session, self.session.pair());
         let began = *self.began.get_or_insert_with(Instant::now);
-        let header = header::to_send(session)?;
-        let first = header.as_deref().map_or_else(|| first_word(session), FirstWord::This);
+        let header = header::to_send(session, self.client)?;
         let counted = pair.dialling(&worker.news);
-        let dialled = tokio::select! {
+        let reached = tokio::select! {
             biased;
             reason = gone(session) => return Err(reason),
             () = pair.change_since(turn.generation) => return Ok(None),
             () = sleep(self.patience(turn.row.hold)), if self.held.is_some() => {
                 return Err(self.refusal(RefuseReason::HoldExpired));
             }
-            dialled = dial(addresses, turn.row.transport.connect_timeout, first) => dialled,
+            reached = reach(worker, session, turn, header.as_deref()) => reached,
         };
         drop(counted);
         let flow = session.route.flow(&worker.stats, upstream, *side);
-        let error = match dialled {
-            Ok(stream) => {
+        let error = match reached {
+            Ok((stream, secured)) => {
                 flow.connect.record(began.elapsed());
-                return Ok(Some(Link { upstream: stream, flow, epoch: turn.row.epoch }));
+                let link = Link { upstream: stream, flow, epoch: turn.row.epoch };
+                return Ok(Some(Admitted { link, secured }));
             }
             Err(error) => error,
         };
         let evidence = match &error {
-            DialError::Refused | DialError::Unreachable(_) => Some(Evidence::DialRefused),
-            DialError::TimedOut => Some(Evidence::DialTimedOut),
-            DialError::Local(_) => None,
+            Unreached::Dial(DialError::Refused | DialError::Unreachable(_)) | Unreached::Tls(_) => {
+                Some(Evidence::DialRefused)
+            }
+            Unreached::Dial(DialError::TimedOut) => Some(Evidence::DialTimedOut),
+            Unreached::Dial(DialError::Local(_)) => None,
         };
         self.local = evidence.is_none();
-        match evidence {
-            Some(evidence) => worker.report(pair, upstream, evidence),
-            None => worker.complaints.say(|| {
-                tracing::warn!(pair = %pair.name, %upstream, error = chain(&error), "a dial failed on this machine; the client waits");
+        if let Some(evidence) = evidence {
+            worker.report(pair, upstream, evidence);
+        }
+        match &error {
+            Unreached::Dial(error @ DialError::Local(_)) => worker.complaints.say(|| {
+                tracing::warn!(pair = %pair.name, %upstream, error = chain(error), "a dial failed on this machine; the client waits");
             }),
+            Unreached::Dial(_) => {}
+            Unreached::Tls(failed) => {
+                worker.stats.upstream_handshakes_failed[failed.reason as usize].add(1);
+                worker.complaints.say(|| {
+                    tracing::warn!(pair = %pair.name, %upstream, reason = %failed.reason, "its TLS handshake failed: {}", failed.words);
+                });
+            }
         }
         let pause = self.retry;
         self.retry = (self.retry * 2).min(LONGEST_RETRY);
@@ -154,6 +176,35 @@ impl<'a> Wait<'a> {
 
     fn refusal(&self, otherwise: RefuseReason) -> RefuseReason {
         if self.local { RefuseReason::LocalTrouble } else { otherwise }
+    }
+}
+
+/// Why an upstream was not reached.
+enum Unreached {
+    Dial(DialError),
+    Tls(Failed),
+}
+
+/// Dials the upstream of `turn` and shakes hands with it, if the pair wants TLS.
+async fn reach(
+    worker: &Worker,
+    session: &Session,
+    turn: &Turn,
+    header: Option<&[u8]>,
+) -> Result<(TcpStream, Option<End>), Unreached> {
+    let Admit::To { upstream, addresses, .. } = &turn.row.admit else { return Err(Unreached::Dial(no_address())) };
+    let first = match header {
+        Some(header) => FirstWord::This(header),
+        None if turn.row.tls.is_some() => FirstWord::Ours,
+        None => first_word(session),
+    };
+    let stream = dial(addresses, turn.row.transport.connect_timeout, first).await.map_err(Unreached::Dial)?;
+    let Some(tls) = &turn.row.tls else { return Ok((stream, None)) };
+    let Some(config) = tls.configs.get(upstream) else { return Err(Unreached::Dial(no_address())) };
+    let channel = Channel::client(Arc::clone(config), tls.ask_for.clone());
+    match shake(worker, &stream, channel).await {
+        Ok(end) => Ok((stream, Some(end))),
+        Err(failed) => Err(Unreached::Tls(failed)),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::{
     pipe::{Pipe, PipePool},
+    relay::Direction,
     session::{Session, Way},
     worker::Worker,
 };
@@ -26,7 +27,7 @@ const SMALL_SPLICE: usize = 16 * 1024;
 /// Small splices in a row after which a flow is calm again.
 const CALM_AFTER: u8 = 4;
 /// Bytes one direction may move before the other sessions of the worker get their turn.
-const TURN_BYTES: usize = 1 << 20;
+pub(super) const TURN_BYTES: usize = 1 << 20;
 
 /// One direction.
 #[derive(Debug, Default)]
@@ -43,7 +44,7 @@ pub(super) struct Flow {
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     #[default]
     Open,
     /// FIN came; what is kept goes first.
@@ -82,7 +83,7 @@ pub(super) struct Lane<'a> {
 }
 
 impl Lane<'_> {
-    fn count(&self, bytes: usize) {
+    pub(super) fn count(&self, bytes: usize) {
         self.session.count(self.way, bytes, self.worker.now());
     }
 }
@@ -97,10 +98,8 @@ enum Step {
     End,
 }
 
-impl Flow {
-    /// Moves what can be moved. Ready when FIN was passed on; `last`: the other direction is over, so that closing the
-    /// sockets is all that is left to do and FIN goes with it.
-    pub(super) fn poll(
+impl Direction for Flow {
+    fn poll(
         &mut self,
         from: &TcpStream,
         to: &TcpStream,
@@ -144,31 +143,30 @@ impl Flow {
         }
     }
 
-    /// FIN came from the source.
-    pub(super) fn ended(&self) -> bool {
+    fn ended(&self) -> bool {
         self.phase != Phase::Open
     }
 
-    /// Nothing is left to do.
-    pub(super) fn is_over(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.phase == Phase::Over
     }
 
-    /// It waits for the source, not for the sink.
-    pub(super) fn is_reading(&self) -> bool {
+    fn is_reading(&self) -> bool {
         self.phase == Phase::Open && !self.holds_bytes()
     }
 
-    pub(super) fn holds_bytes(&self) -> bool {
+    fn holds_bytes(&self) -> bool {
         !matches!(self.kept, Kept::Nothing)
     }
 
-    pub(super) fn give_back(&mut self, pipes: &PipePool) {
+    fn give_back(&mut self, pipes: &PipePool) {
         if let Kept::Piped { pipe, .. } = std::mem::take(&mut self.kept) {
             pipes.discard(pipe);
         }
     }
+}
 
+impl Flow {
     fn poll_flush(&mut self, to: &TcpStream, lane: &Lane<'_>, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         loop {
             let written = match &mut self.kept {
@@ -303,7 +301,7 @@ pub(super) fn not_ready(socket: &TcpStream, interest: Interest) {
 }
 
 /// Lets the others run, and the event loop look for news, before this flow goes on.
-fn pass_turn<T>(cx: &mut Context<'_>) -> Poll<T> {
+pub(super) fn pass_turn<T>(cx: &mut Context<'_>) -> Poll<T> {
     match pin!(tokio::task::yield_now()).poll(cx) {
         Poll::Pending => Poll::Pending,
         Poll::Ready(()) => {

@@ -1,12 +1,12 @@
 //! The PROXY protocol on a session's two connections: the header that a client from a trusted network begins with, and the
 //! one its upstream gets. Where a route wants neither, neither costs a system call.
 
-use super::{admit::gone, flow::not_ready, session::Session, worker::Worker};
+use super::{admit::gone, flow::not_ready, secure::End, session::Session, worker::Worker};
 use crate::{
     model::{RefuseReason, causes::chain},
     net::{
         dial::flags,
-        proxy_protocol::{Endpoints, Header, HeaderError, LONGEST, header, parse},
+        proxy_protocol::{Endpoints, Header, HeaderError, LONGEST, Tlv, header, parse},
     },
 };
 use rustix::{
@@ -19,6 +19,10 @@ use tokio::{io::Interest, net::TcpStream, time::sleep};
 /// From being accepted until the header is there: a lost packet is sent again well before (specification §2 wants 3 s at
 /// least).
 const DEADLINE: Duration = Duration::from_secs(5);
+
+/// `PP2_TYPE_ALPN`, `PP2_TYPE_SSL` (specification §2.2).
+const ALPN: u8 = 0x01;
+const SSL: u8 = 0x20;
 
 /// Why there is no header.
 #[derive(Debug, thiserror::Error)]
@@ -109,12 +113,17 @@ fn remove(client: &TcpStream, header: &mut [u8], seen: usize) -> Result<(), Miss
 }
 
 /// What the session's upstream is told before the client's first byte, if anything.
-pub(super) fn to_send(session: &Session) -> Result<Option<Vec<u8>>, RefuseReason> {
+/// Of the `client`'s TLS that ended here it says version, suite, application protocol, and whose certificate was shown.
+pub(super) fn to_send(session: &Session, client: Option<&End>) -> Result<Option<Vec<u8>>, RefuseReason> {
     let Some(version) = session.route.proxy_protocol.borrow().send else { return Ok(None) };
     let endpoints = match session.told.get() {
         Some(told) => Some(**told),
         // Only a connection that is gone has no address of its own.
         None => Endpoints::new(session.peer, session.client.local_addr().map_err(|_| RefuseReason::ClientGone)?),
     };
-    Ok(Some(header(version, endpoints, &[])))
+    let facts = client.and_then(End::facts).unwrap_or_default();
+    let ssl = facts.ssl_vector();
+    let named = [(ALPN, facts.alpn.as_slice()), (SSL, &ssl)];
+    let told = named.iter().filter(|(_, value)| !value.is_empty()).map(|(kind, value)| Tlv { kind: *kind, value });
+    Ok(Some(header(version, endpoints, &told.collect::<Vec<_>>())))
 }

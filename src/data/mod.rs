@@ -5,7 +5,7 @@
 //!   ───────────────────▶│ worker   obeys the table, takes over clients, answers questions │──▶ progress (watch)
 //!    queries (mpsc)     │ door     one task per listening address: accept, place, hand    │
 //!   ───────────────────▶│          over to a worker with fewer sessions ───────────────┐  │──▶ outcomes (mpsc, drops)
-//!                       │ session  one task each: header → hold → dial → relay → end   │  │
+//!                       │ session  one task each: header → TLS → hold → dial → relay   │  │
 //!                       │ sweep    once a second: idle timeout, keepalive              │  │──▶ stats (atomics)
 //!                       └──────────────────────────────────────────────────────────────┼──┘
 //!                       ┌─ worker-1 … the same ◀── clients handed over (mpsc, bounded) ┘
@@ -19,12 +19,14 @@ mod admit;
 mod complain;
 mod door;
 mod flow;
+mod handshake;
 mod header;
 mod order;
 mod pair;
 mod pipe;
 mod relay;
 mod route;
+mod secure;
 mod session;
 mod shared;
 mod spin;

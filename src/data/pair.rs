@@ -53,6 +53,7 @@ impl Pair {
             hold: HoldSpec { time: Duration::ZERO, max: 0 },
             exempt: Arc::default(),
             transport: TransportSpec::default(),
+            tls: None,
         };
         Self {
             name: name.clone(),

@@ -1,7 +1,8 @@
 //! Relaying: both directions of a session as one future that owns no buffer while nothing flows.
 
 use super::{
-    flow::{Broken, Flow, Lane},
+    flow::{Broken, Lane},
+    pipe::PipePool,
     session::{Link, Session, Way},
     worker::Worker,
 };
@@ -17,15 +18,44 @@ use std::{
 use tokio::{io::Interest, net::TcpStream};
 
 /// Relays until both directions have ended, one end broke, or the session was ordered to end.
-pub(super) struct Relay<'a> {
+pub(super) struct Relay<'a, F: Direction> {
     worker: &'a Worker,
     session: &'a Session,
-    up: Flow,
-    down: Flow,
+    up: F,
+    down: F,
     /// Who sent FIN first.
     first_fin: Option<End>,
     /// An end that takes no more bytes; what it sent before is still passed on.
     broken: Option<End>,
+}
+
+/// One direction of a session.
+pub(super) trait Direction: Unpin {
+    /// Moves what can be moved. Ready when the end was passed on; `last`: the other direction is over, so that closing the
+    /// sockets is all that is left to do and FIN goes with it.
+    fn poll(
+        &mut self,
+        from: &TcpStream,
+        to: &TcpStream,
+        lane: &Lane<'_>,
+        last: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Broken>>;
+
+    /// The source will send no more.
+    fn ended(&self) -> bool;
+
+    /// Nothing is left to do.
+    fn is_over(&self) -> bool;
+
+    /// It waits for the source, not for the sink.
+    fn is_reading(&self) -> bool;
+
+    /// The sink could not take everything yet.
+    fn holds_bytes(&self) -> bool;
+
+    /// Returns what was borrowed from the worker.
+    fn give_back(&mut self, pipes: &PipePool);
 }
 
 /// How it ended.
@@ -41,9 +71,10 @@ enum End {
     Upstream,
 }
 
-impl<'a> Relay<'a> {
-    pub(super) fn new(worker: &'a Worker, session: &'a Session) -> Self {
-        Self { worker, session, up: Flow::default(), down: Flow::default(), first_fin: None, broken: None }
+impl<'a, F: Direction> Relay<'a, F> {
+    /// `up` leads to the upstream, `down` to the client.
+    pub(super) fn new(worker: &'a Worker, session: &'a Session, up: F, down: F) -> Self {
+        Self { worker, session, up, down, first_fin: None, broken: None }
     }
 
     fn poll_ways(&mut self, link: &Link, cx: &mut Context<'_>) -> Poll<EndReason> {
@@ -98,7 +129,7 @@ impl<'a> Relay<'a> {
     }
 }
 
-impl Future for Relay<'_> {
+impl<F: Direction> Future for Relay<'_, F> {
     type Output = Relayed;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Relayed> {
@@ -113,7 +144,7 @@ impl Future for Relay<'_> {
     }
 }
 
-impl Drop for Relay<'_> {
+impl<F: Direction> Drop for Relay<'_, F> {
     fn drop(&mut self) {
         self.up.give_back(&self.worker.pipes);
         self.down.give_back(&self.worker.pipes);

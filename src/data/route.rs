@@ -13,6 +13,7 @@ use crate::model::{
     proxy_protocol::ProxyProtocolSpec,
     table::{ListenerSet, RouteRow},
 };
+use rustls::ServerConfig;
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
@@ -31,6 +32,7 @@ pub(super) struct Route {
     pub(super) door: Arc<DoorStats>,
     pub(super) max_sessions: Cell<u32>,
     pub(super) idle_timeout: Cell<Duration>,
+    pub(super) tls: RefCell<Option<Arc<ServerConfig>>>,
     pub(super) proxy_protocol: RefCell<ProxyProtocolSpec>,
     pub(super) sessions: RefCell<BTreeMap<u64, Rc<Session>>>,
     flows: RefCell<Vec<Arc<FlowStats>>>,
@@ -59,6 +61,7 @@ impl Route {
             pair,
             max_sessions: Cell::new(0),
             idle_timeout: Cell::new(Duration::ZERO),
+            tls: RefCell::default(),
             proxy_protocol: RefCell::default(),
             sessions: RefCell::default(),
             flows: RefCell::default(),
@@ -70,6 +73,7 @@ impl Route {
     pub(super) fn obey(self: &Rc<Self>, worker: &Rc<Worker>, row: &RouteRow) {
         self.max_sessions.set(row.max_sessions);
         self.idle_timeout.set(row.idle_timeout);
+        self.tls.replace(row.tls.clone());
         self.proxy_protocol.replace(row.proxy_protocol.clone());
         let mut doors = self.doors.borrow_mut();
         doors.retain(|door| row.listeners.iter().any(|set| Arc::ptr_eq(set, &door.set)));

@@ -1,9 +1,20 @@
 //! A session's life: accepted → admitted (held, dialled) → relayed → ended.
 
-use super::{admit, pair::Pair, relay::Relay, route::Route, shared::Place, worker::Worker};
+use super::{
+    admit::{self, Admitted},
+    flow::Flow,
+    handshake::shake,
+    header,
+    pair::Pair,
+    relay::Relay,
+    route::Route,
+    secure::{End, SecureFlow},
+    shared::Place,
+    worker::Worker,
+};
 use crate::{
     model::{EndReason, Epoch, RefuseReason, UpstreamName, ports::Evidence, ports::FlowStats, view::SessionView},
-    net::{options, proxy_protocol::Endpoints},
+    net::{options, proxy_protocol::Endpoints, tls::Channel},
 };
 use std::{
     cell::{Cell, OnceCell},
@@ -13,7 +24,7 @@ use std::{
     task::{Poll, Waker},
     time::{Duration, Instant},
 };
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, task::yield_now};
 
 /// One client and, once it is admitted, its upstream. Owned by its task; the worker's lists hold it too, to find it.
 #[derive(Debug)]
@@ -160,11 +171,14 @@ pub(super) async fn run(worker: Rc<Worker>, session: Rc<Session>) {
         Poll::Ready(())
     })
     .await;
-    // Boxed, so that an idle session does not carry the room its dial needed.
-    match Box::pin(admit::admit(&worker, &session)).await {
-        Ok(link) => {
+    // Boxed, so that an idle session does not carry the room its handshake and dial needed.
+    match Box::pin(begin(&worker, &session)).await {
+        Ok((link, secured)) => {
             session.establish(link, worker.now());
-            let relayed = Relay::new(&worker, &session).await;
+            let relayed = match secured {
+                None => Relay::new(&worker, &session, Flow::default(), Flow::default()).await,
+                Some((up, down)) => Relay::new(&worker, &session, up, down).await,
+            };
             if let Some(link) = session.link() {
                 part(&session, link, relayed.reason, relayed.client_is_owed);
                 if relayed.reason == EndReason::UpstreamReset {
@@ -177,6 +191,39 @@ pub(super) async fn run(worker: Rc<Worker>, session: Rc<Session>) {
         Err(reason) => refuse(&session.route, &session.client, reason),
     }
     worker.forget(&session);
+}
+
+/// The client's PROXY protocol header and its handshake, if its route wants them, then its upstream. The flows are those of a session with TLS.
+async fn begin(worker: &Worker, session: &Session) -> Result<(Link, Option<(SecureFlow, SecureFlow)>), RefuseReason> {
+    // The event loop gets a look at the client, who may have spoken already.
+    yield_now().await;
+    header::take(worker, session).await?;
+    let config = session.route.tls.borrow().clone();
+    let client = match config {
+        Some(config) => Some(accept(worker, session, config).await?),
+        None => None,
+    };
+    let Admitted { link, secured: upstream } = admit::admit(worker, session, client.as_ref()).await?;
+    let secured = (client.is_some() || upstream.is_some())
+        .then(|| SecureFlow::pair(client.unwrap_or_default(), upstream.unwrap_or_default()));
+    Ok((link, secured))
+}
+
+/// The server's part of a handshake with the client.
+async fn accept(worker: &Worker, session: &Session, config: Arc<rustls::ServerConfig>) -> Result<End, RefuseReason> {
+    let shaken = tokio::select! {
+        biased;
+        reason = admit::gone(session) => return Err(reason),
+        shaken = shake(worker, &session.client, Channel::server(config)) => shaken,
+    };
+    shaken.map_err(|failed| {
+        worker.stats.client_handshakes_failed[failed.reason as usize].add(1);
+        worker.complaints.say(|| {
+            let (route, client) = (&session.route.name, session.client_address());
+            tracing::warn!(%route, %client, reason = %failed.reason, "a client's TLS handshake failed: {}", failed.words);
+        });
+        RefuseReason::TlsHandshake
+    })
 }
 
 /// Turns a client away: promptly and with RST, so that one with a second address of its own goes there (`N1`).

@@ -3,6 +3,7 @@
 
 use super::{
     complain::Complaints,
+    handshake::Handshakes,
     pair::Pair,
     pipe::PipePool,
     route::Route,
@@ -39,6 +40,9 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) stats: Arc<WorkerStats>,
     pub(super) scratch: RefCell<Box<[u8]>>,
+    /// What records are sealed into: room for all that a full scratch buffer of the smallest ones becomes.
+    pub(super) sealed: RefCell<Box<[u8]>>,
+    pub(super) handshakes: Handshakes,
     pub(super) pipes: PipePool,
     pub(super) complaints: Complaints,
     pub(super) spin: Option<Spin>,
@@ -78,6 +82,8 @@ impl Worker {
             shared,
             stats,
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
+            sealed: RefCell::new(vec![0; 4 * SCRATCH_BYTES].into()),
+            handshakes: Handshakes::default(),
             pipes: PipePool::default(),
             complaints: Complaints::default(),
             spin,

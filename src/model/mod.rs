@@ -9,10 +9,12 @@ pub mod durations;
 pub mod id;
 pub mod plain;
 pub mod ports;
+pub mod proxy_protocol;
 pub mod reason;
 pub mod spec;
 pub mod table;
 pub mod time;
+pub mod tls;
 pub mod view;
 
 pub use address::HostPort;

@@ -10,7 +10,8 @@
 //! ```
 
 use super::{
-    EndReason, PairName, RefuseReason, RouteName, Side, UpstreamName, durations::Durations, view::SessionView,
+    EndReason, PairName, RefuseReason, RouteName, Side, UpstreamName, durations::Durations, tls::TlsFailure,
+    view::SessionView,
 };
 use std::{
     collections::BTreeMap,
@@ -35,7 +36,7 @@ pub struct Outcome {
 /// What a session or a dial showed about its upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {
-    /// A dial was answered with RST or "unreachable".
+    /// A dial was answered with RST or "unreachable", or its TLS handshake failed.
     DialRefused,
     /// A dial was not answered before its deadline.
     DialTimedOut,
@@ -100,6 +101,10 @@ pub struct WorkerStats {
     pub accept_pauses: Counter,
     /// Clients handed to another worker so that sessions spread evenly.
     pub handed_over: Counter,
+    /// TLS handshakes with clients that failed, by [`TlsFailure`] in the order of [`TlsFailure::ALL`].
+    pub client_handshakes_failed: [Counter; TlsFailure::ALL.len()],
+    /// TLS handshakes with upstreams that failed, likewise.
+    pub upstream_handshakes_failed: [Counter; TlsFailure::ALL.len()],
     routes: Mutex<BTreeMap<(RouteName, PairName, UpstreamName), Arc<FlowStats>>>,
     doors: Mutex<BTreeMap<(RouteName, PairName), Arc<DoorStats>>>,
 }

@@ -36,6 +36,8 @@ macro_rules! labelled {
     };
 }
 
+pub(super) use labelled;
+
 labelled! {
     /// Why a pair changed its state.
     TransitionReason {
@@ -117,6 +119,8 @@ labelled! {
         ProxyHeader = "proxy_header": "no valid PROXY protocol header came in time",
         /// The client left before an upstream was reached.
         ClientGone = "client_gone": "the client left before an upstream was reached",
+        /// The client's TLS handshake failed.
+        TlsHandshake = "tls_handshake": "the client's TLS handshake failed",
         /// This node has no descriptors, ports or memory left.
         LocalTrouble = "local_trouble": "this node has no descriptors or ports left",
         /// The proxy stops, or the route was removed.

@@ -1,6 +1,6 @@
 //! What a pair is meant to be: the checked form of `[pairs.NAME]`, as `decide` and `data` use it.
 
-use super::{HostPort, PairName, Side, UpstreamName, proxy_protocol::HeaderVersion};
+use super::{HostPort, PairName, Side, UpstreamName, proxy_protocol::HeaderVersion, tls::UpstreamTlsSpec};
 use ipnet::IpNet;
 use std::{sync::Arc, time::Duration};
 
@@ -27,6 +27,8 @@ pub struct PairSpec {
     pub admission: Admission,
     /// Socket options of both connections of a session.
     pub transport: TransportSpec,
+    /// TLS to the upstreams; `None`: plain.
+    pub tls: Option<Arc<UpstreamTlsSpec>>,
 }
 
 impl PairSpec {
@@ -79,6 +81,11 @@ pub struct HealthSpec {
 pub enum Check {
     /// Nothing: that the connection is accepted is enough.
     Connect,
+    /// A TLS handshake; the certificate, its chain and its name must be as the pair's `tls` wants them.
+    Tls {
+        /// What goes before the handshake, as in [`Self::SendExpect`].
+        header: Option<HeaderVersion>,
+    },
     /// Sends `send` (may be empty) and passes when `expect` occurs in what comes back.
     SendExpect {
         /// Bytes written first.

@@ -10,6 +10,7 @@ use super::{
     spec::{HoldSpec, TransportSpec},
 };
 use ipnet::IpNet;
+use rustls::{ClientConfig, ServerConfig, pki_types::ServerName};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -43,6 +44,8 @@ pub struct RouteRow {
     pub max_sessions: u32,
     /// A session with no byte either way for this long is closed. Zero = never.
     pub idle_timeout: Duration,
+    /// TLS with clients ends here; `None`: their bytes pass through.
+    pub tls: Option<Arc<ServerConfig>>,
     /// What clients begin with, and what upstreams are told.
     pub proxy_protocol: ProxyProtocolSpec,
 }
@@ -73,6 +76,17 @@ pub struct PairRow {
     pub exempt: Arc<[IpNet]>,
     /// Socket options and deadlines.
     pub transport: TransportSpec,
+    /// TLS with the upstreams; `None`: plain.
+    pub tls: Option<Arc<UpstreamTls>>,
+}
+
+/// TLS with a pair's upstreams.
+#[derive(Debug)]
+pub struct UpstreamTls {
+    /// One for each upstream, so that what is resumed with one was begun with the same one.
+    pub configs: BTreeMap<UpstreamName, Arc<ClientConfig>>,
+    /// What they are asked for (SNI), if it is a name.
+    pub ask_for: ServerName<'static>,
 }
 
 /// What happens to newcomers.

@@ -234,7 +234,9 @@ fn is(error: &DialError, errno: Errno) -> bool {
     matches!(error, DialError::Local(source) if Errno::from_io_error(source) == Some(errno))
 }
 
-fn no_address() -> DialError {
+/// There is nothing to dial.
+#[must_use]
+pub fn no_address() -> DialError {
     DialError::Local(io::Error::new(io::ErrorKind::AddrNotAvailable, "no address to dial"))
 }
 

@@ -1,8 +1,11 @@
-//! Sockets: what is bound, how a server is dialled, which options a connection carries. No routing and no client bytes here.
+//! Sockets: what is bound, how a server is dialled, which options a connection carries, how it is introduced. No routing and no
+//! client bytes here.
 
 pub mod dial;
 pub mod listen;
 pub mod options;
+pub mod proxy_protocol;
+pub mod tls;
 
 use std::{io, net::SocketAddr};
 

@@ -34,6 +34,8 @@ pub(crate) struct Proxy {
     dir: TempDir,
     /// Further lines of `[node]`.
     node: &'static str,
+    /// Further lines of the route's table.
+    more_of_route: String,
     /// Where clients connect.
     pub(crate) route: SocketAddr,
     /// Its API.
@@ -49,6 +51,15 @@ impl Proxy {
     /// Starts the program with these lines as the pair's table, and waits until it is ready.
     pub(crate) fn with_pair(pair: &str) -> Self {
         let mut proxy = Self::prepared(pair);
+        proxy.launch();
+        proxy
+    }
+
+    /// The same with further lines for the route's table.
+    pub(crate) fn with_route(pair: &str, more: &str) -> Self {
+        let mut proxy = Self::prepared(pair);
+        proxy.more_of_route = more.into();
+        proxy.configure(pair);
         proxy.launch();
         proxy
     }
@@ -83,7 +94,7 @@ impl Proxy {
     }
 
     fn in_directory(dir: TempDir, route: SocketAddr, admin: Admin, wrapper: Vec<OsString>, pair: &str) -> Self {
-        let proxy = Self { process: None, wrapper, dir, node: "", route, admin };
+        let proxy = Self { process: None, wrapper, dir, node: "", more_of_route: String::new(), route, admin };
         proxy.configure(pair);
         proxy
     }
@@ -93,7 +104,8 @@ impl Proxy {
         let (state, admin, route, node) = (self.dir.path().join("state"), &self.admin, self.route, self.node);
         let text = format!(
             "[node]\nname = \"PROXY\"\nstate_dir = {state:?}\n{node}\n\n[admin]\nlisten = \"{admin}\"\n\n[pairs.{PAIR}]\n{pair}\n\n\
-             [routes.probes]\nlisten = [\"{route}\"]\npair = \"{PAIR}\"\n"
+             [routes.probes]\nlisten = [\"{route}\"]\npair = \"{PAIR}\"\n{}",
+            self.more_of_route
         );
         fs::write(self.config(), text).expect("the configuration can be written");
     }

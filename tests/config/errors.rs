@@ -47,7 +47,7 @@ failback = { when = "poll", resync_http = { url = "https://gw/" } }
 [routes.probes]
 listen = ["0.0.0.0:4100", "127.0.0.1:4100"]
 pair = "AGG_W"
-tls = { cert = "x" }
+tsl = {}
 "#;
     let keys: Vec<_> = said(text).iter().map(|line| line.split(": ").nth(1).unwrap().to_owned()).collect();
     let expected = [
@@ -64,7 +64,7 @@ tls = { cert = "x" }
         "pairs.AGG_V.failback.resync_http.url",
         "routes.probes.listen[1]",
         "routes.probes.pair",
-        "routes.probes.tls",
+        "routes.probes.tsl",
     ];
     assert_eq!(keys, expected);
 }

@@ -46,7 +46,7 @@ fn the_schema_accepts_the_example() {
 fn the_schema_and_the_program_refuse_the_same_mistakes() {
     let mistakes = [
         "colour = 1",
-        "[pairs.AGG_V]\ntls = {}",
+        "[pairs.AGG_V]\nalternate = {}",
         "[pairs.AGG_V]\nprimary = { name = \"P\" }",
         "[pairs.AGG_V]\nprimary = { name = \"a/b\", address = \"p:1\" }",
         "[pairs.AGG_V]\nprimary = { name = \"P\", address = \"p\" }",
@@ -55,7 +55,7 @@ fn the_schema_and_the_program_refuse_the_same_mistakes() {
         "[pairs.AGG_V]\nhealth = { fall = 0 }",
         "[pairs.AGG_V]\nhealth = { fall = 101 }",
         "[pairs.AGG_V]\nhealth = { fall = \"3\" }",
-        "[pairs.AGG_V]\nhealth = { check = \"tls\" }",
+        "[pairs.AGG_V]\nhealth = { check = \"http\" }",
         "[pairs.AGG_V]\nhealth = { expect = [256] }",
         "[pairs.AGG_V]\nfailback = { when = \"always\" }",
         "[pairs.AGG_V]\nfailback = { exempt = [\"host\"] }",

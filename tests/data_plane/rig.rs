@@ -79,6 +79,7 @@ impl Rig {
         }
         let threads = spawn_workers(count, busy_poll, ports).unwrap();
         let pair = PairRow {
+            tls: None,
             name: "AGG_V".into(),
             epoch: Epoch::FIRST,
             admit: Admit::Hold,
@@ -146,6 +147,7 @@ impl Rig {
 
     fn snapshot(&self, stopping: bool) -> RouteTable {
         let route = RouteRow {
+            tls: None,
             name: "probes".into(),
             pair: self.pair.name.clone(),
             listeners: self.listeners.clone(),

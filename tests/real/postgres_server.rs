@@ -1,5 +1,6 @@
 //! Real PostgreSQL clusters (Debian's `postgresql`), each in a directory of its own. PostgreSQL refuses to be root, so under
 //! root it runs as Debian's user `postgres`.
+#![allow(dead_code, reason = "every test target compiles this anew and uses its own part of it")]
 
 use crate::common::{
     address::own_address,
@@ -9,7 +10,8 @@ use crate::common::{
 use std::{
     fs,
     net::SocketAddr,
-    path::PathBuf,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 use tempfile::TempDir;
@@ -77,6 +79,25 @@ impl Postgres {
         argv.extend(["-c", "max_connections=60", "-c", "shared_buffers=16MB", "-c", "wal_keep_size=128MB"]);
         self.process = Some(Process::start(&argv, &self.dir.path().join("postgres.log")));
         eventually("postgres answers", || self.try_ask("select 1").status.success().then_some(()));
+    }
+
+    /// Shows this certificate to who asks for TLS, from now on.
+    pub(crate) fn speak_tls(&mut self, cert: &Path, key: &Path) {
+        let data = PathBuf::from(self.data());
+        for (from, name) in [(cert, "server.crt"), (key, "server.key")] {
+            let to = data.join(name);
+            fs::copy(from, &to).expect("the file can be copied");
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).expect("it is ours");
+            if rustix::process::geteuid().is_root() {
+                run(&["chown", SUPERUSER, to.to_str().expect("a path in words")]);
+            }
+        }
+        let settings = data.join("postgresql.auto.conf");
+        let mut text = fs::read_to_string(&settings).expect("a cluster has it");
+        text.push_str("ssl = on\n");
+        fs::write(settings, text).expect("it can be written");
+        self.kill();
+        self.launch();
     }
 
     /// `kill -9` of every process of the server at once.

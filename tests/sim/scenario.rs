@@ -107,6 +107,7 @@ fn pair(chance: &mut Chance, exempt: bool) -> PairSpec {
         _ => FailbackWhen::Manual,
     };
     PairSpec {
+        tls: None,
         name: "AGG_V".into(),
         primary: (!elsewhere).then(|| server(0)),
         backups: (1..=backups).map(server).collect(),

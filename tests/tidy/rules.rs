@@ -13,6 +13,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("control", &["model", "config", "decide", "net", "observe"]),
     ("cli", &["model", "config"]),
     ("demo", &["model"]),
+    ("certs", &["model", "config", "net", "cli"]),
     ("model", &["all"]),
     ("app", &["all"]),
 ];

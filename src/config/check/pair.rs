@@ -1,6 +1,6 @@
 //! `[pairs.NAME]`.
 
-use super::networks;
+use super::{networks, tls};
 use crate::config::{
     error::{Findings, Place},
     file::{CheckKind, Failback, Health, Hold, Keepalive, MigrateKind, Pair, Upstream},
@@ -15,10 +15,16 @@ use crate::model::{
         SignalSource, TransportSpec, UpstreamSpec,
     },
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
-/// `header`: what the routes to the pair send before anything else.
-pub(super) fn check(name: &str, raw: &Found<Pair>, header: Option<HeaderVersion>, findings: &mut Findings) -> PairSpec {
+/// `header`: what the routes to the pair send before anything else. `folder`: the file's.
+pub(super) fn check(
+    name: &str,
+    raw: &Found<Pair>,
+    header: Option<HeaderVersion>,
+    folder: &Path,
+    findings: &mut Findings,
+) -> PairSpec {
     servers(raw, findings);
     let primary = raw.primary.here().and_then(upstream);
     let backups: Vec<_> = raw.backups.here().into_iter().flat_map(|list| list.iter()).filter_map(upstream).collect();
@@ -32,7 +38,7 @@ pub(super) fn check(name: &str, raw: &Found<Pair>, header: Option<HeaderVersion>
     PairSpec {
         name: PairName::from(name),
         elsewhere: raw.elsewhere.here().and_then(upstream),
-        health: with_header(health(&raw.health, failback.when, &raw.place, findings), header),
+        health: with_header(health(&raw.health, raw, failback.when, findings), header),
         failback,
         hold: hold(&raw.hold, usize::from(primary.is_some()) + backups.len()),
         flap: FlapSpec {
@@ -41,6 +47,7 @@ pub(super) fn check(name: &str, raw: &Found<Pair>, header: Option<HeaderVersion>
         },
         admission: raw.admission.or(Admission::Healthy),
         transport: transport(raw, findings),
+        tls: raw.tls.here().and_then(|tls| tls::pair(name, tls, folder, findings)).map(Arc::new),
         primary,
         backups,
     }
@@ -92,10 +99,10 @@ fn upstream(raw: &Found<Upstream>) -> Option<UpstreamSpec> {
     Some(UpstreamSpec { name: UpstreamName::from(&*raw.name.here()?.0), address })
 }
 
-fn health(raw: &Field<Health>, when: FailbackWhen, pair: &Place, findings: &mut Findings) -> HealthSpec {
+fn health(raw: &Field<Health>, pair: &Found<Pair>, when: FailbackWhen, findings: &mut Findings) -> HealthSpec {
     let absent = Health::default();
     let health = raw.here().map_or(&absent, |found| &found.value);
-    let place = raw.place_or(pair);
+    let place = raw.place_or(&pair.place);
     let interval = health.interval.or(Wait(Duration::from_secs(1))).0;
     let timeout = health.timeout.or(Wait(Duration::from_millis(800))).0;
     let fast_interval = health.fast_interval.or(Wait(interval.min(Duration::from_millis(200)))).0;
@@ -117,7 +124,7 @@ fn health(raw: &Field<Health>, when: FailbackWhen, pair: &Place, findings: &mut 
         findings.add(&fast.place, reason, "shorten fast_interval");
     }
     HealthSpec {
-        check: what_a_check_does(health, place, findings),
+        check: what_a_check_does(health, !pair.tls.is_absent(), place, findings),
         interval,
         timeout,
         fall: health.fall.or(Whole(3)).0,
@@ -128,23 +135,31 @@ fn health(raw: &Field<Health>, when: FailbackWhen, pair: &Place, findings: &mut 
 
 /// A server that wants a header hears nobody out who sends none; that it accepts connections shows without one.
 fn with_header(mut health: HealthSpec, sent: Option<HeaderVersion>) -> HealthSpec {
-    if let Check::SendExpect { header, .. } = &mut health.check {
+    if let Check::SendExpect { header, .. } | Check::Tls { header } = &mut health.check {
         *header = sent;
     }
     health
 }
 
-fn what_a_check_does(health: &Health, place: &Place, findings: &mut Findings) -> Check {
+fn what_a_check_does(health: &Health, tls: bool, place: &Place, findings: &mut Findings) -> Check {
     let given = |field: &Field<Bytes>| !field.is_absent();
-    let kind = health.check.or(if given(&health.expect) { CheckKind::Expect } else { CheckKind::Connect });
+    let kind = health.check.or(match (given(&health.expect), tls) {
+        (true, _) => CheckKind::Expect,
+        (false, true) => CheckKind::Tls,
+        (false, false) => CheckKind::Connect,
+    });
     match kind {
-        CheckKind::Connect => {
+        CheckKind::Connect | CheckKind::Tls => {
             if given(&health.send) || given(&health.expect) {
                 let at = health.send.place_or(health.expect.place_or(place));
                 let mend = "write `check = \"expect\"` and both `send` and `expect`, or neither";
                 findings.add(at, "a check that only connects sends and expects nothing", mend);
             }
-            Check::Connect
+            if kind == CheckKind::Tls && !tls {
+                let mend = "add `tls = { ca = \"…\" }` to the pair, or write `check = \"connect\"`";
+                findings.add(health.check.place_or(place), "the pair has no `tls` that says whom to believe", mend);
+            }
+            if kind == CheckKind::Tls { Check::Tls { header: None } } else { Check::Connect }
         }
         CheckKind::Expect => {
             let expect = health.expect.or(Bytes::default()).0;

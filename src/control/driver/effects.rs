@@ -96,14 +96,15 @@ impl Driver {
             check: pair.spec.health.check.clone(),
             addresses: pair.addresses(&upstream).cloned().unwrap_or_default(),
             timeout,
+            tls: self.tls.loaded.checks(name),
         };
         let (pair, machine) = (name.clone(), pair.incarnation);
         self.checks.spawn(async move {
-            let result = match refused {
-                Some(refused) => refused,
+            let probe::Checked { result, expires } = match refused {
+                Some(result) => probe::Checked { result, expires: None },
                 None => probe::check(&target).await,
             };
-            probe::Ended { pair, machine, check, upstream, result }
+            probe::Ended { pair, machine, check, upstream, result, expires }
         });
     }
 

@@ -61,9 +61,13 @@ impl Driver {
     }
 
     pub(super) fn check_ended(&mut self, ended: probe::Ended) {
-        let probe::Ended { pair: name, machine, check, upstream, result } = ended;
+        let probe::Ended { pair: name, machine, check, upstream, result, expires } = ended;
         let Some(pair) = self.pairs.get(&name).filter(|pair| pair.incarnation == machine) else { return };
         pair.metrics.check(&upstream, &result);
+        if let Some(expires) = expires {
+            self.tls.seen(&name, &upstream, expires);
+            self.metrics.certificates(self.tls.expiries());
+        }
         self.input(&name, Input::CheckDone { check, result });
     }
 

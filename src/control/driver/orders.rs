@@ -158,6 +158,7 @@ impl Driver {
             listeners: self.listeners.clone(),
             active: active.collect(),
             tokens: self.tokens.clone(),
+            tls: self.tls.loaded.clone(),
         };
         let force = asked.force;
         self.reloads.spawn_blocking(move || (asked, reload::plan(&running, force).map(Box::new)));

@@ -32,7 +32,7 @@ impl Driver {
     }
 
     fn reconfigure(&mut self, plan: Plan) {
-        let Plan { config, mut listeners, .. } = plan;
+        let Plan { config, mut listeners, tls, .. } = plan;
         self.listeners.append(&mut listeners);
         self.config = config;
         let wanted = listened(&self.config);
@@ -59,6 +59,6 @@ impl Driver {
                 }
             }
         }
-        self.publish_all();
+        self.take_over_tls(tls, Vec::new());
     }
 }

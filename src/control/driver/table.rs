@@ -3,6 +3,7 @@
 use super::progress::OrderGiven;
 use crate::{
     config::RouteConfig,
+    control::tls::Loaded,
     decide::effect::{Admission, Closing, Routing},
     model::{
         PairName,
@@ -24,6 +25,8 @@ pub type Listeners = BTreeMap<SocketAddr, Arc<ListenerSet>>;
 #[derive(Debug)]
 pub(super) struct Publisher {
     table: RouteTable,
+    /// What sessions use from the next publication on.
+    pub(super) tls: Loaded,
     sender: watch::Sender<Arc<RouteTable>>,
     /// Each pair's machine's last word, for when its options change.
     routings: BTreeMap<PairName, Routing>,
@@ -31,8 +34,8 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(sender: watch::Sender<Arc<RouteTable>>) -> Self {
-        Self { table: RouteTable::default(), sender, routings: BTreeMap::new(), orders: BTreeMap::new() }
+    pub(super) fn new(sender: watch::Sender<Arc<RouteTable>>, tls: Loaded) -> Self {
+        Self { table: RouteTable::default(), tls, sender, routings: BTreeMap::new(), orders: BTreeMap::new() }
     }
 
     /// The machine of `spec`'s pair has decided.
@@ -53,7 +56,9 @@ impl Publisher {
         let before = std::mem::take(&mut self.table.pairs);
         for spec in pairs {
             match (self.routings.get(&spec.name).cloned(), before.get(&spec.name)) {
-                (Some(_), Some(row)) if same_options(row, spec) => {
+                (Some(_), Some(row))
+                    if same_options(row, spec) && same_tls(row.tls.as_ref(), self.tls.pair(&spec.name).as_ref()) =>
+                {
                     self.table.pairs.insert(spec.name.clone(), Arc::clone(row));
                 }
                 (Some(routing), _) => self.set_row(spec, &routing),
@@ -65,7 +70,7 @@ impl Publisher {
         self.orders.retain(|name, _| rows.contains_key(name));
         let before = std::mem::take(&mut self.table.routes);
         for route in routes.values() {
-            let row = row_of(route, listeners);
+            let row = row_of(route, listeners, &self.tls);
             let kept = before.get(&route.name).filter(|known| same_route(known, &row));
             self.table.routes.insert(route.name.clone(), kept.map_or_else(|| Arc::new(row), Arc::clone));
         }
@@ -100,6 +105,7 @@ impl Publisher {
             hold: spec.hold,
             exempt: Arc::clone(&spec.failback.exempt),
             transport: spec.transport,
+            tls: self.tls.pair(&spec.name),
         };
         self.table.pairs.insert(spec.name.clone(), Arc::new(row));
     }
@@ -125,13 +131,14 @@ impl Publisher {
     }
 }
 
-fn row_of(route: &RouteConfig, listeners: &Listeners) -> RouteRow {
+fn row_of(route: &RouteConfig, listeners: &Listeners, tls: &Loaded) -> RouteRow {
     RouteRow {
         name: route.name.clone(),
         pair: route.pair.clone(),
         listeners: route.listen.iter().filter_map(|address| listeners.get(address).cloned()).collect(),
         max_sessions: route.max_sessions,
         idle_timeout: route.idle_timeout,
+        tls: tls.route(&route.name),
         proxy_protocol: route.proxy_protocol.clone(),
     }
 }
@@ -140,8 +147,13 @@ fn same_route(known: &RouteRow, new: &RouteRow) -> bool {
     let same_sockets = known.listeners.len() == new.listeners.len()
         && known.listeners.iter().zip(&new.listeners).all(|(one, other)| Arc::ptr_eq(one, other));
     same_sockets
+        && same_tls(known.tls.as_ref(), new.tls.as_ref())
         && (&known.pair, known.max_sessions, known.idle_timeout, &known.proxy_protocol)
             == (&new.pair, new.max_sessions, new.idle_timeout, &new.proxy_protocol)
+}
+
+fn same_tls<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+    one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
 }
 
 fn same_options(row: &PairRow, spec: &PairSpec) -> bool {
@@ -185,7 +197,7 @@ mod tests {
     fn one_order_keeps_its_count_and_the_next_one_begins_anew() {
         let config = specs("");
         let (sender, table) = watch::channel(Arc::default());
-        let mut publisher = Publisher::new(sender);
+        let mut publisher = Publisher::new(sender, Loaded::default());
         publisher.route(&config.pairs["ONE"], closing(7, 1));
         let (first, since) = (taken(&table.borrow()), publisher.order(&"ONE".into()));
         publisher.route(&config.pairs["ONE"], closing(7, 2));
@@ -200,7 +212,7 @@ mod tests {
     fn what_did_not_change_stays_the_same_row() {
         let (before, after) = (specs(""), specs("hold = { time = \"9s\", max = 9 }"));
         let (sender, table) = watch::channel(Arc::default());
-        let mut publisher = Publisher::new(sender);
+        let mut publisher = Publisher::new(sender, Loaded::default());
         for spec in before.pairs.values() {
             publisher.route(spec, Routing { epoch: Epoch(1), admit: Admission::Hold, close: None });
         }

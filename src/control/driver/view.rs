@@ -103,6 +103,7 @@ impl Driver {
         let links =
             self.pairs.iter().filter_map(|(name, pair)| Some(format!("{name}: {}", pair.link_trouble.as_ref()?)));
         warnings.extend(links);
+        warnings.extend(self.tls.warnings());
         let now = self.clock.now();
         let waiting =
             self.pairs.values().flat_map(|pair| pair.writing.values()).map(|(since, _)| now.since(*since)).max();

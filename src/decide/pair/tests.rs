@@ -73,6 +73,7 @@ struct World {
 fn spec() -> PairSpec {
     let upstream = |name: &str, address: &str| UpstreamSpec { name: name.into(), address: address.parse().unwrap() };
     PairSpec {
+        tls: None,
         name: "AGG_V".into(),
         primary: Some(upstream("AGG_P", "10.0.0.1:4100")),
         backups: vec![upstream("AGG_B", "10.0.0.2:4100")],

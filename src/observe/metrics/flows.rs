@@ -8,6 +8,7 @@ use crate::model::{
     EndReason, PairName, RefuseReason, RouteName, Side, UpstreamName,
     durations::DurationsSnapshot,
     ports::{Counter, WorkerStats, Workers},
+    tls::TlsFailure,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -162,4 +163,16 @@ fn render_workers(page: &mut Page, workers: &Workers) {
     single("failback_outcomes_dropped_total", "Passive evidence that found the control plane's inbox full.", |w| {
         &w.outcomes_dropped
     });
+    page.family(
+        Kind::Counter,
+        "failback_tls_handshake_failures_total",
+        "TLS handshakes that failed, by the other end.",
+    );
+    for (at, reason) in TlsFailure::ALL.iter().enumerate() {
+        let client = |worker: &WorkerStats| worker.client_handshakes_failed[at].get();
+        let upstream = |worker: &WorkerStats| worker.upstream_handshakes_failed[at].get();
+        let sum = |of: &dyn Fn(&WorkerStats) -> u64| workers.stats.iter().map(|worker| of(worker)).sum::<u64>();
+        page.sample(&[("peer", "client"), ("reason", reason.as_str())], sum(&client));
+        page.sample(&[("peer", "upstream"), ("reason", reason.as_str())], sum(&upstream));
+    }
 }

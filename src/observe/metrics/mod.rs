@@ -34,6 +34,7 @@ struct Table {
     pairs: BTreeMap<PairName, Arc<PairMetrics>>,
     routes: BTreeSet<(RouteName, PairName)>,
     requests_refused: [u64; REQUEST_REFUSALS.len()],
+    certificates: BTreeMap<String, i64>,
 }
 
 /// Why the API's guard refuses a request: the last words of the problem's type.
@@ -72,6 +73,11 @@ impl Metrics {
         }
     }
 
+    /// When each certificate expires, in seconds since 1970.
+    pub fn certificates(&self, expiries: BTreeMap<String, i64>) {
+        self.table().certificates = expiries;
+    }
+
     /// The page in the Prometheus text format. Reads `/proc`: call it where a millisecond of file system may be spent.
     #[must_use]
     pub fn render(&self, workers: &Workers) -> String {
@@ -88,6 +94,16 @@ impl Metrics {
         );
         for (reason, count) in REQUEST_REFUSALS.iter().zip(table.requests_refused) {
             page.sample(&[("reason", reason)], count);
+        }
+        if !table.certificates.is_empty() {
+            page.family(
+                Kind::Gauge,
+                "failback_certificate_expiry_timestamp_seconds",
+                "When a certificate expires: ROUTE/FILE, PAIR/FILE or PAIR/UPSTREAM.",
+            );
+        }
+        for (name, expires) in &table.certificates {
+            page.sample(&[("name", name)], expires);
         }
         process::render(&mut page);
         page.finish()

@@ -1,0 +1,113 @@
+//! What a certificate says, read without believing any of it.
+
+use super::names::Offered;
+use crate::model::tls::Pin;
+use rustls::pki_types::SubjectPublicKeyInfoDer;
+use std::net::IpAddr;
+use x509_parser::{
+    certificate::X509Certificate,
+    extensions::{GeneralName, ParsedExtension},
+    oid_registry::OID_X509_COMMON_NAME,
+    prelude::FromDer,
+};
+
+/// One certificate.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// The names it carries.
+    pub names: Offered,
+    /// Its public key, as DER.
+    pub key: SubjectPublicKeyInfoDer<'static>,
+    /// Its public key's digest.
+    pub pin: Pin,
+    /// The X.509 version, as people count: 1 or 3.
+    pub version: u32,
+    /// It says that it may sign others.
+    pub is_ca: bool,
+    /// Seconds since 1970.
+    pub not_before: i64,
+    /// Seconds since 1970.
+    pub not_after: i64,
+    /// Whose it is.
+    pub subject: String,
+    /// Who signed it.
+    pub issuer: String,
+}
+
+/// It can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the certificate can't be read")]
+pub struct Unreadable;
+
+impl Certificate {
+    /// Reads one in DER.
+    ///
+    /// # Errors
+    /// [`Unreadable`], whatever is wrong with it.
+    pub fn read(der: &[u8]) -> Result<Self, Unreadable> {
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| Unreadable)?;
+        if !rest.is_empty() {
+            return Err(Unreadable);
+        }
+        let key = parsed.tbs_certificate.subject_pki.raw;
+        Ok(Self {
+            names: names(&parsed),
+            key: SubjectPublicKeyInfoDer::from(key.to_vec()),
+            pin: pin(key)?,
+            version: parsed.version.0 + 1,
+            is_ca: parsed.is_ca(),
+            not_before: parsed.validity().not_before.timestamp(),
+            not_after: parsed.validity().not_after.timestamp(),
+            subject: shown(&parsed.subject().to_string()),
+            issuer: shown(&parsed.issuer().to_string()),
+        })
+    }
+
+    /// It says that it signed itself.
+    #[must_use]
+    pub fn is_self_issued(&self) -> bool {
+        self.subject == self.issuer
+    }
+}
+
+fn shown(name: &str) -> String {
+    crate::model::plain::plain(name).into_owned()
+}
+
+fn pin(key: &[u8]) -> Result<Pin, Unreadable> {
+    let digest = rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256
+        .tls13()
+        .map(|suite| suite.common.hash_provider.hash(key))
+        .ok_or(Unreadable)?;
+    digest.as_ref().try_into().map(Pin).map_err(|_| Unreadable)
+}
+
+fn names(parsed: &X509Certificate<'_>) -> Offered {
+    let mut names = Offered::default();
+    for extension in parsed.extensions() {
+        let ParsedExtension::SubjectAlternativeName(alternative) = extension.parsed_extension() else { continue };
+        for name in &alternative.general_names {
+            match name {
+                GeneralName::DNSName(name) => names.dns.push((*name).into()),
+                GeneralName::IPAddress(bytes) => names.ips.extend(ip(bytes)),
+                // One that can't be read may have been a DNS name: better none than the Common Name.
+                GeneralName::Invalid(..) => names.dns.push(String::new()),
+                _ => {}
+            }
+        }
+    }
+    for place in parsed.subject().iter_rdn() {
+        let here = place.iter().filter(|attribute| *attribute.attr_type() == OID_X509_COMMON_NAME);
+        // What is neither UTF-8, printable nor ASCII text has no name we would compare.
+        let here: Vec<String> = here.map(|attribute| attribute.as_str().unwrap_or_default().into()).collect();
+        if !here.is_empty() {
+            names.common.push(here);
+        }
+    }
+    names
+}
+
+fn ip(bytes: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+}

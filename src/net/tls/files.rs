@@ -1,0 +1,103 @@
+//! PEM files: the certificates of authorities, and certificates with their keys.
+
+use super::certificate::Certificate;
+use crate::model::tls::IdentityFiles;
+use rustls::{
+    Error, InconsistentKeys, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
+    sign::CertifiedKey,
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Why a file is of no use. Never shows what is in it.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It can't be opened or read.
+    #[error("{} cannot be read", .0.display())]
+    Unreadable(PathBuf, #[source] std::io::Error),
+    /// It is no PEM, or what is in it is cut off.
+    #[error("{} is no PEM file, or not whole", .0.display())]
+    Damaged(PathBuf),
+    /// What is wanted is not in it.
+    #[error("there is no {what} in {}", .path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// What was looked for.
+        what: &'static str,
+    },
+    /// The certificate and the key don't belong together.
+    #[error("the key in {} is not that of the certificate in {}; are both files of the same renewal?", .key.display(), .cert.display())]
+    Mismatch {
+        /// The certificate's file.
+        cert: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// The library can't use it.
+    #[error("what is in {} can't be used", .0.display())]
+    Unusable(PathBuf, #[source] Error),
+}
+
+/// The certificates of the authorities in `path`.
+///
+/// # Errors
+/// [`FileError`].
+pub(super) fn roots(path: &Path) -> Result<RootCertStore, FileError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| FileError::Unusable(path.into(), error))?;
+    }
+    Ok(roots)
+}
+
+/// A certificate, what leads to its issuer, and its key, which belongs to it.
+///
+/// # Errors
+/// [`FileError`].
+pub(super) fn identity(files: &IdentityFiles) -> Result<Arc<CertifiedKey>, FileError> {
+    let chain = certificates(&files.cert)?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| told(error, &files.key, "private key"))?;
+    match CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()) {
+        Ok(identity) => Ok(Arc::new(identity)),
+        Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            Err(FileError::Mismatch { cert: files.cert.clone(), key: files.key.clone() })
+        }
+        Err(error) => Err(FileError::Unusable(files.key.clone(), error)),
+    }
+}
+
+/// All names that the identity's certificate carries.
+pub(super) fn names_of(identity: &CertifiedKey) -> Vec<String> {
+    let leaf = identity.cert.first().and_then(|leaf| Certificate::read(leaf).ok());
+    let names = leaf.map(|leaf| leaf.names).unwrap_or_default();
+    names.dns.iter().cloned().chain(names.common.into_iter().flatten()).collect()
+}
+
+/// The certificates in `path`, in their order.
+///
+/// # Errors
+/// [`FileError`].
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    let all = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let all = all.map_err(|error| told(error, path, "certificate"))?;
+    if all.is_empty() {
+        return Err(FileError::Missing { path: path.into(), what: "certificate" });
+    }
+    Ok(all)
+}
+
+fn told(error: pem::Error, path: &Path, what: &'static str) -> FileError {
+    match error {
+        pem::Error::Io(error) => FileError::Unreadable(path.into(), error),
+        pem::Error::NoItemsFound => FileError::Missing { path: path.into(), what },
+        _ => FileError::Damaged(path.into()),
+    }
+}

@@ -1,0 +1,26 @@
+//! TLS: what a connection is made of ([`Channel`]), whom it believes (`verify`), and the files behind it.
+//!
+//! ```text
+//!   setup ──▶ files    PEM                    channel   records in, bytes out, and back; no socket, no buffer
+//!     │  ───▶ verify ──▶ certificate, names   failure   reasons and words
+//! ```
+
+mod certificate;
+mod channel;
+mod facts;
+mod failure;
+mod files;
+mod names;
+mod setup;
+mod show;
+mod verify;
+
+pub use certificate::Certificate;
+pub use channel::{Channel, MOST_RECORD, Step, is_fragment, sealed_len};
+pub use facts::Facts;
+pub use failure::{VerifyError, classify};
+pub use files::{FileError, certificates};
+pub use names::{Offered, Rule};
+pub use setup::{Connector, SetupError, server_config};
+pub use show::shown_by;
+pub use verify::Accepted;

@@ -1,0 +1,83 @@
+//! A certificate authority and what it signs, in a directory of its own.
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+use tempfile::TempDir;
+
+/// What is signed.
+pub(crate) struct Wish<'a> {
+    pub(crate) common_name: &'a str,
+    pub(crate) dns: &'a [&'a str],
+    pub(crate) usage: ExtendedKeyUsagePurpose,
+    /// Days from now until it ends; negative: it has ended.
+    pub(crate) days: i64,
+}
+
+impl Default for Wish<'_> {
+    fn default() -> Self {
+        Self { common_name: "server", dns: &[], usage: ExtendedKeyUsagePurpose::ServerAuth, days: 90 }
+    }
+}
+
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    dir: TempDir,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        Self::called("Test authority")
+    }
+
+    pub(crate) fn called(name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let dir = TempDir::new().unwrap();
+        fs::write(dir.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        Self { issuer: Issuer::new(params, key), dir }
+    }
+
+    /// Its own certificate's file.
+    pub(crate) fn ca(&self) -> PathBuf {
+        self.path("ca.pem")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes `NAME.pem` and `NAME.key`, each by an atomic rename, and returns `NAME` with its path.
+    pub(crate) fn sign(&self, name: &str, wish: &Wish<'_>) -> PathBuf {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, wish.common_name);
+        params.subject_alt_names = wish.dns.iter().map(|name| SanType::DnsName((*name).try_into().unwrap())).collect();
+        params.extended_key_usages = vec![wish.usage.clone()];
+        params.is_ca = IsCa::ExplicitNoCa;
+        let now = SystemTime::now();
+        let day = Duration::from_secs(86_400);
+        params.not_before = (now - 30 * day).into();
+        let end = day * u32::try_from(wish.days.unsigned_abs()).unwrap();
+        params.not_after = if wish.days < 0 { now - end } else { now + end }.into();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        self.replace(&format!("{name}.key"), &key.serialize_pem());
+        self.replace(&format!("{name}.pem"), &certificate.pem());
+        self.path(name)
+    }
+
+    /// One with DNS names, good for a server.
+    pub(crate) fn server(&self, name: &str, dns: &[&str]) -> PathBuf {
+        self.sign(name, &Wish { dns, ..Wish::default() })
+    }
+
+    fn replace(&self, name: &str, text: &str) {
+        fs::write(self.path("new"), text).unwrap();
+        fs::rename(self.path("new"), self.path(name)).unwrap();
+    }
+}
