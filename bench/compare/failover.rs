@@ -3,11 +3,13 @@
 
 use crate::{
     harness::{
-        client,
+        client::{self, Reach},
+        stream::Stream,
         wire::{Event, Kind as Session, ServerName},
     },
     newcomers::Newcomers,
-    program::{Kind, Place, Program},
+    place::{Place, Shape},
+    program::{Kind, Program},
     running::Running,
     spread::Spread,
 };
@@ -76,8 +78,7 @@ impl Plan<'_> {
     }
 
     fn kill(&self, program: &Program, round: usize) -> anyhow::Result<Kill> {
-        let port = |which| SocketAddr::from(([127, 0, 0, 1], self.first_port + which));
-        let place = Place { listen: port(0), admin: port(1), primary: port(2), backup: port(3) };
+        let place = Place::at(self.first_port, Shape::Plain, self.dir);
         let dir = self.dir.join(format!("{}-{round}", program.kind));
         std::fs::create_dir_all(&dir)?;
         let store = dir.join("AGG_P");
@@ -86,7 +87,7 @@ impl Plan<'_> {
         let _proxy = Running::program(program, &place, &dir, self.proxy_core)?;
         // Checks have settled (failback wants a backup to be up for 5 s), and the kill hits them at another moment each time.
         std::thread::sleep(Duration::from_millis(6500 + (round as u64 * 618) % 1000));
-        let ends = ends(client::open(place.listen, Session::Echo, SESSIONS)?);
+        let ends = ends(client::open(&Reach { target: place.listen, tls: None }, Session::Echo, SESSIONS)?);
         let newcomers = Newcomers::start(place.listen);
         std::thread::sleep(Duration::from_millis(200));
         // From now on it has a past, and is stale when it comes back.
@@ -115,12 +116,13 @@ impl Plan<'_> {
 }
 
 /// When each session ends.
-fn ends(sessions: Vec<std::net::TcpStream>) -> mpsc::Receiver<Instant> {
+fn ends(sessions: Vec<Stream>) -> mpsc::Receiver<Instant> {
     let (tell, told) = mpsc::channel();
     for mut session in sessions {
         let tell = tell.clone();
         std::thread::spawn(move || {
-            let waits = session.set_nonblocking(false).and_then(|()| session.set_read_timeout(Some(PATIENCE * 2)));
+            let socket = session.socket();
+            let waits = socket.set_nonblocking(false).and_then(|()| socket.set_read_timeout(Some(PATIENCE * 2)));
             // An end is an end, by FIN or by RST.
             let ended = waits.is_ok() && !matches!(session.read(&mut [0]), Err(error) if error.kind() == WouldBlock);
             if ended {

@@ -7,6 +7,7 @@ mod failover;
 mod harness;
 mod network;
 mod newcomers;
+mod place;
 mod program;
 mod rounds;
 mod running;
@@ -31,7 +32,7 @@ use std::{
 struct Arguments {
     #[command(subcommand)]
     end: Option<End>,
-    /// What to measure; default: all but download
+    /// What to measure; default: all in plain but download
     #[arg(long, value_enum, value_delimiter = ',')]
     modes: Vec<Mode>,
     /// Kinds of programs to look for; default: all
@@ -99,6 +100,14 @@ impl ValueEnum for Mode {
             Self::Syscalls,
             Self::Failover,
             Self::Cell(Cell::Download),
+            Self::Cell(Cell::TlsHandshake),
+            Self::Cell(Cell::TlsHandshakeOriginate),
+            Self::Cell(Cell::TlsHandshakeBoth),
+            Self::Cell(Cell::TlsResume),
+            Self::Cell(Cell::TlsBulk),
+            Self::Cell(Cell::TlsBulkOriginate),
+            Self::Cell(Cell::TlsBulkBoth),
+            Self::Cell(Cell::TlsIdle),
         ]
     }
 
@@ -118,7 +127,7 @@ fn main() -> anyhow::Result<()> {
     }
     if arguments.modes.is_empty() {
         arguments.modes =
-            Mode::value_variants().iter().copied().filter(|mode| *mode != Mode::Cell(Cell::Download)).collect();
+            Mode::value_variants().iter().copied().take_while(|mode| *mode != Mode::Cell(Cell::Download)).collect();
     }
     ensure!(arguments.rounds > 0 && arguments.kills > 0, "nothing to do");
     network::enter()?;

@@ -1,11 +1,14 @@
 //! Clients that come one after the other, whether or not those before them have been served: each connects, asks, is
 //! answered and goes. What a newcomer feels at every moment.
 
-use crate::harness::wire::{Ask, FRAME, Hello, Kind};
+use crate::harness::{
+    client::Reach,
+    wire::{Ask, FRAME, Hello, Kind},
+};
 use anyhow::ensure;
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -39,7 +42,7 @@ impl Newcomers {
                 let newcomer = move || {
                     let came = Instant::now();
                     // When nobody wants to know any more, it doesn't matter.
-                    let _nobody = tell.send((came, ask(target, PATIENCE).ok()));
+                    let _nobody = tell.send((came, ask(&Reach { target, tls: None }, PATIENCE).ok()));
                 };
                 // A machine that has no thread left has enough newcomers waiting.
                 let _none_left = std::thread::Builder::new().stack_size(STACK).spawn(newcomer);
@@ -82,10 +85,9 @@ impl Drop for Newcomers {
 ///
 /// # Errors
 /// Nobody did, or the answer was for another.
-pub(crate) fn ask(target: SocketAddr, patience: Duration) -> anyhow::Result<(Instant, Hello)> {
-    let mut stream = TcpStream::connect(target)?;
-    stream.set_read_timeout(Some(patience))?;
-    let id = u64::from(stream.local_addr()?.port());
+pub(crate) fn ask(reach: &Reach, patience: Duration) -> anyhow::Result<(Instant, Hello)> {
+    let mut stream = reach.connect(patience)?;
+    let id = u64::from(stream.socket().local_addr()?.port());
     stream.write_all(&Ask { kind: Kind::Echo, id }.encode())?;
     let mut frame = [0; FRAME];
     stream.read_exact(&mut frame)?;

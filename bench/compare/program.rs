@@ -1,9 +1,9 @@
 //! The programs that are compared: which there are on this machine, and how each is told to do the same thing.
 
+use crate::place::Place;
 use anyhow::Context;
 use std::{
     fmt, fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     str::FromStr,
@@ -51,15 +51,6 @@ pub(crate) struct Program {
     pub(crate) path: PathBuf,
     /// What it says of itself.
     pub(crate) version: String,
-}
-
-/// Where a program listens and leads to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
-    pub(crate) listen: SocketAddr,
-    pub(crate) admin: SocketAddr,
-    pub(crate) primary: SocketAddr,
-    pub(crate) backup: SocketAddr,
 }
 
 impl fmt::Display for Kind {
@@ -139,8 +130,7 @@ impl Program {
     pub(crate) fn command(&self, place: &Place, dir: &Path) -> anyhow::Result<Command> {
         let write = |name: &str, template: &str| -> anyhow::Result<PathBuf> {
             let path = dir.join(name);
-            let text = filled(template, place, dir);
-            fs::write(&path, text)?;
+            fs::write(&path, place.fill(template, dir))?;
             Ok(path)
         };
         let mut command = Command::new(&self.path);
@@ -177,19 +167,6 @@ impl Program {
         }
         Ok(command)
     }
-}
-
-fn filled(template: &str, place: &Place, dir: &Path) -> String {
-    let mut text = template.replace("@DIR@", &dir.display().to_string());
-    let places =
-        [("LISTEN", place.listen), ("ADMIN", place.admin), ("PRIMARY", place.primary), ("BACKUP", place.backup)];
-    for (name, address) in places {
-        text = text
-            .replace(&format!("@{name}@"), &address.to_string())
-            .replace(&format!("@{name}_HOST@"), &address.ip().to_string())
-            .replace(&format!("@{name}_PORT@"), &address.port().to_string());
-    }
-    text
 }
 
 /// Debian's nginx loads its stream module at run time, others have it built in.

@@ -4,11 +4,12 @@
 use crate::{
     cell::{Cell, Figure},
     harness::report::Report,
-    program::{Kind, Place, Program},
+    place::{Place, Shape, make_certificates},
+    program::{Kind, Program},
     running::{self, Running},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{Write, stderr},
     path::Path,
 };
@@ -31,25 +32,49 @@ pub(crate) struct Plan<'a> {
     pub(crate) dir: &'a Path,
 }
 
+/// A program, by its place in [`Rounds::programs`], in one shape.
+type Which = (usize, Shape);
+
 impl Plan<'_> {
-    /// Three ports for each program; its own upstream address keeps its closed connections apart from the others'.
-    fn place(&self, at: usize) -> Place {
-        let port = |which: u16| ([127, 0, 0, 1], self.first_port + 4 * at as u16 + which).into();
-        Place { listen: port(0), admin: port(1), primary: port(2), backup: port(3) }
+    /// Every program in every shape that some cell wants of it. Its own upstream addresses keep its closed connections apart
+    /// from the others'.
+    fn places(&self, programs: &[Program]) -> BTreeMap<Which, Place> {
+        let wanted = |(at, program): (usize, &Program)| {
+            self.cells.iter().filter(|cell| cell.suits(program.kind)).map(|cell| (at, cell.shape())).collect::<Vec<_>>()
+        };
+        let all = programs.iter().enumerate().flat_map(wanted).collect::<BTreeSet<_>>();
+        let ports = (self.first_port..).step_by(4);
+        all.into_iter().zip(ports).map(|(which, port)| (which, Place::at(port, which.1, self.dir))).collect()
+    }
+
+    /// The server ends: one in plain, one in TLS.
+    fn servers(&self, places: &BTreeMap<Which, Place>) -> anyhow::Result<Vec<Running>> {
+        let certificates = make_certificates(self.dir)?;
+        let mut servers = Vec::new();
+        for (back, tls) in [(false, ""), (true, &certificates[..])] {
+            let mine = places.values().filter(|place| place.shape.back() == back);
+            let listen = mine.flat_map(|place| [place.primary, place.backup]);
+            let listen = listen.map(|address| format!("--listen {address}")).collect::<Vec<_>>();
+            if !listen.is_empty() {
+                let words = format!("serve {tls} {}", listen.join(" "));
+                servers.push(Running::server(&split(&words), self.load_core)?);
+            }
+        }
+        Ok(servers)
     }
 
     /// Measures.
     pub(crate) fn run(&self, programs: Vec<Program>) -> anyhow::Result<Rounds> {
-        let places = (0..programs.len()).map(|at| self.place(at)).collect::<Vec<_>>();
-        let listen = places.iter().flat_map(|place| [place.primary, place.backup]);
-        let words = listen.flat_map(|address| ["--listen".into(), address.to_string()]);
-        let _server =
-            Running::server(&std::iter::once("serve".into()).chain(words).collect::<Vec<_>>(), self.load_core)?;
-        let lasting = self.cells.iter().any(|cell| !cell.wants_a_fresh_program());
-        let mut running = Vec::new();
-        for (at, program) in programs.iter().enumerate() {
-            let start = || Running::program(program, &places[at], &self.dir.join(at.to_string()), self.proxy_core);
-            running.push(if lasting { Some(start()?) } else { None });
+        let places = self.places(&programs);
+        let _servers = self.servers(&places)?;
+        let lasting = |(at, shape): Which| {
+            let fits = |cell: &&Cell| cell.shape() == shape && cell.suits(programs[at].kind);
+            self.cells.iter().filter(fits).any(|cell| !cell.wants_a_fresh_program())
+        };
+        let mut running = BTreeMap::new();
+        for (which, place) in places.iter().filter(|(which, _)| lasting(**which)) {
+            let dir = self.dir.join(format!("{}-{:?}", which.0, which.1));
+            running.insert(*which, Running::program(&programs[which.0], place, &dir, self.proxy_core)?);
         }
         let mut rounds = Rounds { programs, reports: BTreeMap::new() };
         let mut shuffle = Shuffle::new();
@@ -57,8 +82,9 @@ impl Plan<'_> {
             writeln!(stderr(), "round {round} of {}", self.rounds)?;
             for cell in self.cells.iter().filter(|cell| !cell.wants_a_fresh_program()) {
                 for at in shuffle.order(rounds.programs.len()) {
-                    let Some(running) = &running[at] else { continue };
-                    rounds.measure(self, *cell, at, &places[at], running)?;
+                    let which = (at, cell.shape());
+                    let Some((place, running)) = places.get(&which).zip(running.get(&which)) else { continue };
+                    rounds.measure(self, *cell, at, place, running)?;
                 }
             }
         }
@@ -69,17 +95,30 @@ impl Plan<'_> {
         Ok(rounds)
     }
 
-    fn fresh(&self, cell: Cell, rounds: &mut Rounds, places: &[Place], shuffle: &mut Shuffle) -> anyhow::Result<()> {
+    fn fresh(
+        &self,
+        cell: Cell,
+        rounds: &mut Rounds,
+        places: &BTreeMap<Which, Place>,
+        shuffle: &mut Shuffle,
+    ) -> anyhow::Result<()> {
         for round in 1..=self.rounds {
             writeln!(stderr(), "{cell:?}: round {round} of {}", self.rounds)?;
             for at in shuffle.order(rounds.programs.len()) {
-                let dir = self.dir.join(format!("{at}-{round}"));
-                let running = Running::program(&rounds.programs[at], &places[at], &dir, self.proxy_core)?;
-                rounds.measure(self, cell, at, &places[at], &running)?;
+                let Some(place) = places.get(&(at, cell.shape())) else { continue };
+                if cell.suits(rounds.programs[at].kind) {
+                    let dir = self.dir.join(format!("{at}-{cell:?}-{round}"));
+                    let running = Running::program(&rounds.programs[at], place, &dir, self.proxy_core)?;
+                    rounds.measure(self, cell, at, place, &running)?;
+                }
             }
         }
         Ok(())
     }
+}
+
+fn split(words: &str) -> Vec<String> {
+    words.split_whitespace().map(str::to_owned).collect()
 }
 
 impl Rounds {
@@ -95,9 +134,8 @@ impl Rounds {
         if !cell.suits(program.kind) {
             return Ok(());
         }
-        let words = format!("{} --target {} --pid {}", cell.words(plan.seconds), place.listen, running.pid());
-        let words = words.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        let report = match running::load(&words, plan.load_core) {
+        let words = format!("{} {} --pid {}", cell.words(plan.seconds), place.words(), running.pid());
+        let report = match running::load(&split(&words), plan.load_core) {
             Ok(report) => {
                 if report.errors + report.misrouted > 0 {
                     let (errors, misrouted) = (report.errors, report.misrouted);

@@ -3,7 +3,8 @@
 use crate::{
     harness::{process::family, report::Report},
     newcomers::ask,
-    program::{Place, Program},
+    place::Place,
+    program::Program,
 };
 use anyhow::{Context, bail, ensure};
 use rustix::{
@@ -35,8 +36,8 @@ impl Running {
         let mut command = program.command(place, dir)?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let mut running = Self::start(&mut command, core)?;
-        let began = Instant::now();
-        while let Err(error) = ask(place.listen, TRY) {
+        let (reach, began) = (place.reach()?, Instant::now());
+        while let Err(error) = ask(&reach, TRY) {
             let ended = running.child.try_wait()?;
             if ended.is_some() || began.elapsed() > SOON {
                 let log = std::fs::read_to_string(dir.join("log")).unwrap_or_default();

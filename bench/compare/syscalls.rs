@@ -3,7 +3,8 @@
 
 use crate::{
     harness::process::family,
-    program::{Place, Program},
+    place::{Place, Shape},
+    program::Program,
     running::{self, Running, signal},
 };
 use anyhow::{Context, ensure};
@@ -59,8 +60,7 @@ impl Plan<'_> {
     }
 
     fn count(&self, program: &Program) -> anyhow::Result<Vec<Calls>> {
-        let port = |which| ([127, 0, 0, 1], self.first_port + which).into();
-        let place = Place { listen: port(0), admin: port(1), primary: port(2), backup: port(3) };
+        let place = Place::at(self.first_port, Shape::Plain, self.dir);
         let words = format!("serve --listen {} --listen {}", place.primary, place.backup);
         let _server = Running::server(&split(&words), self.load_core)?;
         let dir = self.dir.join(format!("syscalls-{}", program.label.replace(' ', "-")));

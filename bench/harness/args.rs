@@ -1,5 +1,6 @@
 //! The ends' arguments.
 
+use super::certs;
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Which end to be.
@@ -17,6 +18,8 @@ pub(crate) enum Mode {
     Idle(Idle),
     /// Probes that send numbered events through failovers
     Fleet(Fleet),
+    /// Make the certificates that ends and proxies need for TLS
+    Certs(Certs),
 }
 
 /// The server end.
@@ -32,6 +35,12 @@ pub(crate) struct Serve {
     /// until FILE.resynced exists
     #[arg(long, value_name = "FILE")]
     pub(crate) store: Option<PathBuf>,
+    /// Speak TLS, and show this certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
 }
 
 /// What all client ends have.
@@ -49,6 +58,25 @@ pub(crate) struct Target {
     /// How long to run before that
     #[arg(long, default_value_t = 0.5)]
     pub(crate) warmup: f64,
+    /// Speak TLS, and believe the certificates that these vouch for (PEM). `fleet` speaks none
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// The name that is asked for and that the certificate must carry
+    #[arg(long, default_value = certs::NAME)]
+    pub(crate) tls_name: String,
+    /// Resume TLS sessions where the server lets one; without it every handshake is a whole one
+    #[arg(long, requires = "tls_ca")]
+    pub(crate) tls_resume: bool,
+}
+
+/// Certificates.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Certs {
+    /// Where to: ca.pem, cert.pem, key.pem, both.pem
+    pub(crate) dir: PathBuf,
+    /// The name that the certificate carries
+    #[arg(long, default_value = certs::NAME)]
+    pub(crate) name: String,
 }
 
 /// Ping-pong.

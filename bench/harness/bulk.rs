@@ -2,16 +2,15 @@
 
 use super::{
     args::{Bulk, Direction},
-    client,
+    client::{self, Reach},
     meter::Meter,
     reactor::{Interest, Reactor},
     report::Report,
-    server::discard,
+    stream::Stream,
     wire::Kind,
 };
 use std::{
     io::{self, ErrorKind::WouldBlock, Write},
-    net::TcpStream,
     time::Instant,
 };
 
@@ -25,10 +24,11 @@ pub(crate) fn run(args: &Bulk) -> anyhow::Result<Report> {
         Direction::Down => (Kind::Source, Interest::Read),
         Direction::Both => (Kind::SourceAndSink, Interest::Both),
     };
-    let mut streams = client::open(args.target.target, kind, args.streams)?.into_iter().map(Some).collect::<Vec<_>>();
+    let mut streams =
+        client::open(&Reach::of(&args.target)?, kind, args.streams)?.into_iter().map(Some).collect::<Vec<_>>();
     let mut reactor = Reactor::new()?;
     for (at, stream) in streams.iter().flatten().enumerate() {
-        reactor.add(stream, at, interest)?;
+        reactor.add(stream.socket(), at, interest)?;
     }
     let mut block = vec![0x5a; BLOCK];
     let mut meter = Meter::start(&args.target)?;
@@ -51,15 +51,15 @@ pub(crate) fn run(args: &Bulk) -> anyhow::Result<Report> {
     meter.finish("bulk")
 }
 
-fn pour(stream: &mut TcpStream, block: &[u8]) -> io::Result<usize> {
+fn pour(stream: &mut Stream, block: &[u8]) -> io::Result<usize> {
     match stream.write(block) {
         Err(error) if error.kind() == WouldBlock => Ok(0),
         sent => sent,
     }
 }
 
-fn draw(stream: &TcpStream, block: &mut [u8]) -> io::Result<usize> {
-    match discard(stream, block)? {
+fn draw(stream: &mut Stream, block: &mut [u8]) -> io::Result<usize> {
+    match stream.discard(block)? {
         Some(0) => Err(io::ErrorKind::UnexpectedEof.into()),
         Some(got) => Ok(got),
         None => Ok(0),

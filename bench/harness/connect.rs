@@ -2,17 +2,18 @@
 
 use super::{
     args::Connect,
+    client::Reach,
     meter::Meter,
     pace::Pace,
     reactor::{Interest, Reactor},
     report::Report,
+    stream::Stream,
     wire::{Ask, FRAME, Frame, Hello, Kind},
 };
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::{
     io::{self, ErrorKind::WouldBlock, Read, Write},
-    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -22,7 +23,7 @@ const BREATHER: Duration = Duration::from_millis(1);
 /// Runs it.
 pub(crate) fn run(args: &Connect) -> anyhow::Result<Report> {
     let mut doors = Doors {
-        target: args.target.target,
+        reach: Reach::of(&args.target)?,
         reactor: Reactor::new()?,
         slots: std::iter::repeat_with(|| None).take(args.concurrency as usize).collect(),
         idle: (0..args.concurrency as usize).collect(),
@@ -51,7 +52,7 @@ pub(crate) fn run(args: &Connect) -> anyhow::Result<Report> {
 
 /// One connection under way.
 struct Try {
-    socket: Socket,
+    stream: Stream,
     id: u64,
     began: Instant,
     asked: bool,
@@ -60,7 +61,7 @@ struct Try {
 }
 
 struct Doors {
-    target: SocketAddr,
+    reach: Reach,
     reactor: Reactor,
     slots: Vec<Option<Try>>,
     idle: Vec<usize>,
@@ -97,16 +98,17 @@ impl Doors {
     }
 
     fn begin(&self, slot: usize, began: Instant) -> io::Result<Try> {
-        let socket = Socket::new(Domain::for_address(self.target), Type::STREAM.nonblocking(), None)?;
-        match socket.connect(&SockAddr::from(self.target)) {
+        let socket = Socket::new(Domain::for_address(self.reach.target), Type::STREAM.nonblocking(), None)?;
+        match socket.connect(&SockAddr::from(self.reach.target)) {
             Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => return Err(error),
             _ => {}
         }
-        let mut attempt = Try { socket, id: self.begun, began, asked: false, frame: [0; FRAME], got: 0 };
+        let stream = Stream::new(socket.into(), self.reach.tls.as_ref())?;
+        let mut attempt = Try { stream, id: self.begun, began, asked: false, frame: [0; FRAME], got: 0 };
         // On loopback the handshake is over when `connect` returns, so this mostly succeeds at once.
         attempt.ask()?;
-        let interest = if attempt.asked { Interest::Read } else { Interest::Both };
-        self.reactor.add(&attempt.socket, slot, interest)?;
+        let interest = if attempt.asked && !attempt.stream.owes() { Interest::Read } else { Interest::Both };
+        self.reactor.add(attempt.stream.socket(), slot, interest)?;
         Ok(attempt)
     }
 
@@ -129,7 +131,7 @@ impl Doors {
 
 impl Try {
     fn ask(&mut self) -> io::Result<()> {
-        match self.socket.write(&Ask { kind: Kind::Echo, id: self.id }.encode()) {
+        match self.stream.write(&Ask { kind: Kind::Echo, id: self.id }.encode()) {
             // A new socket takes a frame whole or not at all.
             Ok(_) => self.asked = true,
             Err(error) if matches!(error.kind(), WouldBlock | io::ErrorKind::NotConnected) => {}
@@ -142,11 +144,14 @@ impl Try {
         if !self.asked {
             self.ask()?;
             if self.asked {
-                reactor.change(&self.socket, slot, Interest::Read)?;
+                reactor.change(self.stream.socket(), slot, Interest::Read)?;
             }
             return Ok(None);
         }
-        match self.socket.read(&mut self.frame[self.got..]) {
+        if self.stream.owes() && self.stream.pay()? {
+            reactor.change(self.stream.socket(), slot, Interest::Read)?;
+        }
+        match self.stream.read(&mut self.frame[self.got..]) {
             Ok(0) => anyhow::bail!("ended without a Hello"),
             Ok(got) => self.got += got,
             Err(error) if error.kind() == WouldBlock => return Ok(None),

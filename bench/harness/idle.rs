@@ -1,6 +1,14 @@
 //! A crowd of sessions that do nothing: what each costs the proxy.
 
-use super::{args::Idle, client, meter::Meter, process::Usage, report, report::Report, wire::Kind};
+use super::{
+    args::Idle,
+    client::{self, Reach},
+    meter::Meter,
+    process::Usage,
+    report,
+    report::Report,
+    wire::Kind,
+};
 use anyhow::ensure;
 use std::time::{Duration, Instant};
 
@@ -9,7 +17,7 @@ use std::time::{Duration, Instant};
 pub(crate) fn run(args: &Idle) -> anyhow::Result<Report> {
     ensure!(!args.target.pid.is_empty(), "idle needs --pid: the proxy is what it measures");
     let before = Usage::of(&args.target.pid)?;
-    let crowd = client::open(args.target.target, Kind::Echo, args.sessions)?;
+    let crowd = client::open(&Reach::of(&args.target)?, Kind::Echo, args.sessions)?;
     let mut meter = Meter::start(&args.target)?;
     while meter.goes_on(Instant::now())? {
         std::thread::sleep(meter.deadline().saturating_duration_since(Instant::now()).min(Duration::from_millis(100)));
@@ -17,7 +25,7 @@ pub(crate) fn run(args: &Idle) -> anyhow::Result<Report> {
     let after = Usage::of(&args.target.pid)?;
     for stream in &crowd {
         // Still open: nothing to read, not even an end.
-        if !matches!(stream.peek(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock) {
+        if !matches!(stream.socket().peek(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock) {
             meter.error();
         }
     }

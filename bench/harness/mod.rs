@@ -7,10 +7,12 @@
 //! ```
 //!
 //! An end does two system calls per small message and keeps no task, no timer and no allocation per message, so that one
-//! core of load drives more than one core of proxy can carry.
+//! core of load drives more than one core of proxy can carry. In TLS ([`tls`], [`stream`]) records are sealed and opened in
+//! buffers that all sessions of an end share.
 
 pub(crate) mod args;
 mod bulk;
+pub(crate) mod certs;
 pub(crate) mod client;
 mod connect;
 mod fleet;
@@ -23,6 +25,8 @@ mod reactor;
 pub(crate) mod report;
 pub(crate) mod server;
 pub(crate) mod store;
+pub(crate) mod stream;
+pub(crate) mod tls;
 pub(crate) mod wire;
 
 use self::{args::Mode, report::Report, server::Server};
@@ -34,6 +38,9 @@ use std::{io::Write, sync::atomic::AtomicBool};
 /// What kept it from serving or measuring at all: no server answers, no descriptors are left. Errors of single operations
 /// are counted in the report.
 pub(crate) fn end(mode: &Mode, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    if let Mode::Certs(args) = mode {
+        return certs::make(&args.dir, &args.name);
+    }
     if let Mode::Serve(serve) = mode {
         let mut server = Server::bind(serve)?;
         for address in server.addresses()? {
@@ -48,7 +55,7 @@ pub(crate) fn end(mode: &Mode, json: bool, out: &mut impl Write) -> anyhow::Resu
 
 fn run(mode: &Mode) -> anyhow::Result<Report> {
     match mode {
-        Mode::Serve(_) => anyhow::bail!("a server end has no report"),
+        Mode::Serve(_) | Mode::Certs(_) => anyhow::bail!("only client ends have a report"),
         Mode::PingPong(args) => ping_pong::run(args),
         Mode::Connect(args) => connect::run(args),
         Mode::Bulk(args) => bulk::run(args),

@@ -2,27 +2,27 @@
 
 use super::{
     args::PingPong,
-    client,
+    client::{self, Reach},
     meter::Meter,
     pace::Pace,
     reactor::{Interest, Reactor},
     report::Report,
+    stream::Stream,
     wire::Kind,
 };
 use std::{
     io::{ErrorKind::WouldBlock, Read, Write},
-    net::TcpStream,
     time::Instant,
 };
 
 /// Runs it.
 pub(crate) fn run(args: &PingPong) -> anyhow::Result<Report> {
-    let sessions = client::open(args.target.target, Kind::Echo, args.sessions)?;
+    let sessions = client::open(&Reach::of(&args.target)?, Kind::Echo, args.sessions)?;
     let mut sessions =
         sessions.into_iter().enumerate().map(|(at, stream)| Session::new(at, stream)).collect::<Vec<_>>();
     let mut reactor = Reactor::new()?;
     for session in &sessions {
-        reactor.add(&session.stream, session.at, Interest::Read)?;
+        reactor.add(session.stream.socket(), session.at, Interest::Read)?;
     }
     let mut meter = Meter::start(&args.target)?;
     let mut crowd = Crowd {
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &PingPong) -> anyhow::Result<Report> {
 
 struct Session {
     at: usize,
-    stream: TcpStream,
+    stream: Stream,
     /// When the message under way was sent.
     sent_at: Instant,
     /// Messages answered.
@@ -68,7 +68,7 @@ struct Session {
 }
 
 impl Session {
-    fn new(at: usize, stream: TcpStream) -> Self {
+    fn new(at: usize, stream: Stream) -> Self {
         Self { at, stream, sent_at: Instant::now(), answered: 0, owed: 0, unsent: 0, got: 0, ended: false }
     }
 
@@ -81,7 +81,7 @@ impl Session {
         self.ended = true;
         meter.error();
         // Without this, what is over would stay ready for ever. If it fails, there is nothing left to watch.
-        let _gone = reactor.forget(&self.stream);
+        let _gone = reactor.forget(self.stream.socket());
     }
 }
 
@@ -116,15 +116,18 @@ impl Crowd {
             return;
         }
         self.message[..8].copy_from_slice(&session.tag());
-        let had_to_wait = session.unsent < self.message.len();
-        match session.stream.write(&self.message[self.message.len() - session.unsent..]) {
+        let had_to_wait = session.unsent < self.message.len() || session.stream.owes();
+        let rest = &self.message[self.message.len() - session.unsent..];
+        let sent = if rest.is_empty() { session.stream.pay().map(|_| 0) } else { session.stream.write(rest) };
+        match sent {
             Ok(sent) => session.unsent -= sent,
             Err(error) if error.kind() == WouldBlock => {}
             Err(_) => return session.end(reactor, meter),
         }
-        if session.unsent > 0 || had_to_wait {
-            let interest = if session.unsent > 0 { Interest::Both } else { Interest::Read };
-            if reactor.change(&session.stream, session.at, interest).is_err() {
+        let waits = session.unsent > 0 || session.stream.owes();
+        if waits || had_to_wait {
+            let interest = if waits { Interest::Both } else { Interest::Read };
+            if reactor.change(session.stream.socket(), session.at, interest).is_err() {
                 session.end(reactor, meter);
             }
         }

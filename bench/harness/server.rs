@@ -4,13 +4,14 @@ use super::{
     args::Serve,
     reactor::{Interest, Reactor, Ready},
     store::Store,
+    stream::Stream,
+    tls::Tls,
     wire::{Ask, Event, FRAME, Frame, Hello, Kind, ServerName},
 };
 use anyhow::Context;
-use rustix::net::RecvFlags;
 use std::{
     io::{self, ErrorKind, ErrorKind::WouldBlock, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -21,6 +22,7 @@ pub(crate) struct Server {
     listeners: Vec<TcpListener>,
     name: ServerName,
     store: Store,
+    tls: Option<Tls>,
     sessions: Vec<Option<Session>>,
     /// Places in `sessions` that may be used again after the batch of events in which they became free.
     free: Vec<usize>,
@@ -29,7 +31,7 @@ pub(crate) struct Server {
 }
 
 struct Session {
-    stream: TcpStream,
+    stream: Stream,
     kind: Option<Kind>,
     /// An Ask or event that has not come whole yet.
     partial: Vec<u8>,
@@ -56,6 +58,7 @@ impl Server {
             listeners,
             name: ServerName::new(&args.name),
             store: Store::open(args.store.as_deref())?,
+            tls: Tls::of_server(args)?,
             sessions: Vec::new(),
             free: Vec::new(),
             freed: Vec::new(),
@@ -95,11 +98,12 @@ impl Server {
                 Err(error) => return Err(error).context("accept"),
             };
             stream.set_nonblocking(true)?;
+            let stream = Stream::new(stream, self.tls.as_ref())?;
             let at = self.free.pop().unwrap_or_else(|| {
                 self.sessions.push(None);
                 self.sessions.len() - 1
             });
-            self.reactor.add(&stream, at + self.listeners.len(), Interest::Read)?;
+            self.reactor.add(stream.socket(), at + self.listeners.len(), Interest::Read)?;
             let interest = Interest::Read;
             self.sessions[at] = Some(Session { stream, kind: None, partial: Vec::new(), unsent: Vec::new(), interest });
         }
@@ -112,7 +116,7 @@ impl Server {
         let wanted = session.wanted();
         let lives = lives
             && (wanted == session.interest
-                || self.reactor.change(&session.stream, at + self.listeners.len(), wanted).is_ok());
+                || self.reactor.change(session.stream.socket(), at + self.listeners.len(), wanted).is_ok());
         session.interest = wanted;
         if !lives {
             self.sessions[at] = None;
@@ -132,6 +136,7 @@ impl Session {
     fn wanted(&self) -> Interest {
         match self.kind {
             Some(Kind::Source | Kind::SourceAndSink) => Interest::Both,
+            _ if self.stream.owes() => Interest::Both,
             // Who doesn't take what it is sent isn't read from.
             _ if !self.unsent.is_empty() => Interest::Write,
             _ => Interest::Read,
@@ -140,17 +145,15 @@ impl Session {
 
     /// Does what the session is ready for; `false`: it has ended.
     fn turn(&mut self, event: &Ready, turn: &mut Turn<'_>) -> anyhow::Result<bool> {
-        if event.writable && !self.flush()? {
-            return Ok(true);
-        }
+        let clear = !event.writable || self.flush()?;
         match self.kind {
             Some(Kind::Source | Kind::SourceAndSink) => {
-                if event.writable {
+                if event.writable && clear {
                     self.pour(turn.scratch)?;
                 }
                 if event.readable { self.discard(turn.scratch) } else { Ok(true) }
             }
-            _ if !event.readable => Ok(true),
+            _ if !clear || !event.readable => Ok(true),
             Some(Kind::Sink) => self.discard(turn.scratch),
             None | Some(Kind::Echo | Kind::Store) => self.take(turn),
         }
@@ -207,12 +210,15 @@ impl Session {
         Ok(())
     }
 
-    fn discard(&self, scratch: &mut [u8]) -> anyhow::Result<bool> {
-        Ok(!matches!(discard(&self.stream, scratch)?, Some(0)))
+    fn discard(&mut self, scratch: &mut [u8]) -> anyhow::Result<bool> {
+        Ok(!matches!(self.stream.discard(scratch)?, Some(0)))
     }
 
     /// `true`: nothing is left to send.
     fn flush(&mut self) -> io::Result<bool> {
+        if !self.stream.pay()? {
+            return Ok(false);
+        }
         let unsent = std::mem::take(&mut self.unsent);
         send(&mut self.stream, &mut self.unsent, &unsent)?;
         Ok(self.unsent.is_empty())
@@ -225,7 +231,7 @@ fn store(frame: &Frame, store: &mut Store) -> anyhow::Result<Frame> {
     Ok(event.encode())
 }
 
-fn send(stream: &mut TcpStream, unsent: &mut Vec<u8>, bytes: &[u8]) -> io::Result<()> {
+fn send(stream: &mut Stream, unsent: &mut Vec<u8>, bytes: &[u8]) -> io::Result<()> {
     if bytes.is_empty() {
         return Ok(());
     }
@@ -235,15 +241,6 @@ fn send(stream: &mut TcpStream, unsent: &mut Vec<u8>, bytes: &[u8]) -> io::Resul
         Err(error) => return Err(error),
     }
     Ok(())
-}
-
-/// Takes bytes off the stream without copying them (`MSG_TRUNC`, tcp(7)); how many, or `None` if there were none.
-pub(crate) fn discard(stream: &TcpStream, scratch: &mut [u8]) -> io::Result<Option<usize>> {
-    match rustix::net::recv(stream, scratch, RecvFlags::TRUNC | RecvFlags::DONTWAIT) {
-        Ok((_, got)) => Ok(Some(got)),
-        Err(rustix::io::Errno::AGAIN) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

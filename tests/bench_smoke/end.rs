@@ -31,7 +31,27 @@ impl End {
     }
 
     pub(super) fn at(listen: SocketAddr, name: &str, store: Option<&Path>) -> Self {
-        let serve = Serve { listen: vec![listen], name: name.into(), store: store.map(Path::to_owned) };
+        Self::run(Serve {
+            listen: vec![listen],
+            name: name.into(),
+            store: store.map(Path::to_owned),
+            tls_cert: None,
+            tls_key: None,
+        })
+    }
+
+    /// In TLS, with the certificate in `certs`.
+    pub(super) fn secure(listen: SocketAddr, certs: &Path) -> Self {
+        Self::run(Serve {
+            listen: vec![listen],
+            name: "AGG_P".into(),
+            store: None,
+            tls_cert: Some(certs.join("cert.pem")),
+            tls_key: Some(certs.join("key.pem")),
+        })
+    }
+
+    fn run(serve: Serve) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let (tell, told) = mpsc::channel();

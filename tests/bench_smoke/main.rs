@@ -10,3 +10,4 @@ mod end;
 mod modes;
 mod pieces;
 mod through;
+mod tls;
