@@ -13,6 +13,7 @@ use crate::{
     model::{RefuseReason, causes::chain, ports::DoorStats, ports::Evidence, spec::HoldSpec, table::Admit},
     net::{
         dial::{DialError, FirstWord, dial, flags, no_address},
+        options,
         tls::Channel,
     },
 };
@@ -203,7 +204,11 @@ async fn reach(
     let Some(config) = tls.configs.get(upstream) else { return Err(Unreached::Dial(no_address())) };
     let channel = Channel::client(Arc::clone(config), tls.ask_for.clone());
     match shake(worker, &stream, channel).await {
-        Ok(end) => Ok((stream, Some(end))),
+        Ok(end) => {
+            // Else a client's second words wait until the server has acknowledged the handshake's last.
+            options::send_at_once(&stream);
+            Ok((stream, Some(end)))
+        }
         Err(failed) => Err(Unreached::Tls(failed)),
     }
 }
