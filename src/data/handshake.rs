@@ -83,11 +83,15 @@ async fn step_by_step(worker: &Worker, socket: &TcpStream, mut channel: Channel)
             yield_now().await;
             step
         };
-        write(socket, &mut outgoing).await.map_err(|_| Failed::new(TlsFailure::Closed))?;
+        let over = !channel.is_handshaking() && matches!(step, Ok(Step::Open | Step::Ended));
+        // A client's last step may travel with its first words; a server's is waited for.
+        if !over || !channel.is_client() {
+            write(socket, &mut outgoing).await.map_err(|_| Failed::new(TlsFailure::Closed))?;
+        }
         match step {
             Ok(Step::Blocked | Step::Again) => {}
             Ok(Step::Ended) if channel.is_handshaking() => return Err(Failed::new(TlsFailure::Closed)),
-            Ok(Step::Open | Step::Ended) => return Ok(End::secure(channel, early, raw)),
+            Ok(Step::Open | Step::Ended) => return Ok(End::secure(channel, early, raw, outgoing)),
             Err(error) => return Err(Failed::told(&error)),
         }
         if raw.len() > MOST_BYTES {

@@ -50,9 +50,9 @@ pub(super) struct End {
 }
 
 impl End {
-    /// An end after its handshake, with what came behind it: opened, and not opened yet.
-    pub(super) fn secure(channel: Channel, early: Vec<u8>, raw: Vec<u8>) -> Self {
-        Self { channel: Some(channel), fragment: is_fragment(&raw), early, raw, full: true, ..Self::default() }
+    /// An end after its handshake, with what came behind it, opened and not opened yet, and what is still to be sent of it.
+    pub(super) fn secure(channel: Channel, early: Vec<u8>, raw: Vec<u8>, unsent: Vec<u8>) -> Self {
+        Self { channel: Some(channel), fragment: is_fragment(&raw), early, raw, full: true, unsent, ..Self::default() }
     }
 
     /// What was agreed upon in the handshake; `None`: there was none.
@@ -110,13 +110,15 @@ pub(super) struct SecureFlow {
     ends: Rc<RefCell<Ends>>,
     way: Way,
     phase: Phase,
+    /// Nothing was sent since the handshake, whose last step may wait for company.
+    fresh: bool,
 }
 
 impl SecureFlow {
     /// Both directions of a session: to the upstream, to the client.
     pub(super) fn pair(client: End, upstream: End) -> (Self, Self) {
         let ends = Rc::new(RefCell::new(Ends { client, upstream }));
-        let flow = |way| Self { ends: Rc::clone(&ends), way, phase: Phase::Open };
+        let flow = |way| Self { ends: Rc::clone(&ends), way, phase: Phase::Open, fresh: true };
         (flow(Way::ToUpstream), flow(Way::ToClient))
     }
 
@@ -213,6 +215,13 @@ impl SecureFlow {
         }
     }
 
+    /// There is something to pass on, or seems to be.
+    fn can_speak(&self, from: &TcpStream, cx: &mut Context<'_>) -> bool {
+        let mut ends = self.ends.borrow_mut();
+        let (source, sink) = Self::split(&mut ends, self.way);
+        !sink.fragment && (source.full || from.poll_read_ready(cx).is_ready())
+    }
+
     fn poll_open(
         &mut self,
         from: &TcpStream,
@@ -223,7 +232,9 @@ impl SecureFlow {
     ) -> Poll<Result<(), Broken>> {
         let mut moved = 0;
         loop {
-            ready!(self.poll_flush(to, cx))?;
+            if !std::mem::take(&mut self.fresh) || !self.can_speak(from, cx) {
+                ready!(self.poll_flush(to, cx))?;
+            }
             if Self::split(&mut self.ends.borrow_mut(), self.way).1.fragment {
                 // The other direction wakes us when it has the rest.
                 return Poll::Pending;

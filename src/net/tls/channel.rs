@@ -109,6 +109,12 @@ impl Channel {
         }
     }
 
+    /// We are the client.
+    #[must_use]
+    pub fn is_client(&self) -> bool {
+        matches!(self.end, End::Client(_))
+    }
+
     /// What was agreed upon.
     #[must_use]
     pub fn facts(&self) -> Facts {
