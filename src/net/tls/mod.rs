@@ -20,7 +20,7 @@ pub use channel::{Channel, MOST_RECORD, Step, is_fragment, sealed_len};
 pub use facts::Facts;
 pub use failure::{VerifyError, classify};
 pub use files::{FileError, certificates};
-pub use names::{Offered, Rule};
+pub use names::{Offered, Rule, accept};
 pub use setup::{Connector, SetupError, server_config};
 pub use show::shown_by;
 pub use verify::Accepted;
