@@ -305,6 +305,13 @@ impl Silent {
         Self { address, listener, fillers }
     }
 
+    /// A SYN of somebody waits for its answer.
+    pub(crate) fn is_dialled(&self) -> bool {
+        let SocketAddr::V4(address) = self.address else { return false };
+        let syn_sent = format!("{:08X}:{:04X} 02", u32::from_ne_bytes(address.ip().octets()), address.port());
+        std::fs::read_to_string("/proc/net/tcp").unwrap().contains(&syn_sent)
+    }
+
     /// Answers again.
     pub(crate) fn wake(&self) {
         for _ in &self.fillers {
