@@ -163,8 +163,12 @@ fn reset_by(end: End) -> EndReason {
 fn was_reset(socket: &TcpStream, cx: &mut Context<'_>) -> bool {
     while socket.poll_write_ready(cx).is_ready() {
         let seen = flags(socket, Interest::WRITABLE | Interest::ERROR);
-        if seen.is_error() || seen.is_write_closed() {
+        if seen.is_error() {
             return true;
+        }
+        if seen.is_write_closed() {
+            // Both have sent FIN. What it sent is all in this machine, and a reset that came now would take nothing away.
+            return false;
         }
         let _taken_back = socket.try_io(Interest::WRITABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
     }

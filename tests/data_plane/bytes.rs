@@ -135,3 +135,25 @@ fn fifty_mebibytes_are_flushed_after_the_sender_has_closed() {
     let (arrived, sum) = receive(client);
     assert_eq!((arrived, sum), (TOTAL, sender.join().unwrap()));
 }
+
+/// Both ends have sent FIN while the last of the answer is still on its way: an orderly end, however slow the reader is.
+#[test]
+fn an_answer_is_delivered_whole_to_a_slow_reader_after_both_ends_have_finished() {
+    let (listener, address) = server();
+    let rig = Rig::to(1, address);
+    for total in [3 << 20, 5 << 20, 7 << 20, 9 << 20, 11 << 20] {
+        let (mut client, mut upstream) = joined(&rig, &listener);
+        client.write_all(b"all of it, please").unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        upstream.read_to_string(&mut String::new()).unwrap();
+        let answer = vec![7; total];
+        let sender = thread::spawn(move || upstream.write_all(&answer).unwrap());
+        eventually("the flow is stalled by its reader", || {
+            let before = rig.bytes().1;
+            thread::sleep(Duration::from_millis(200));
+            before == rig.bytes().1
+        });
+        assert_eq!(receive(client).0, total);
+        sender.join().unwrap();
+    }
+}
