@@ -47,6 +47,9 @@ pub(super) struct End {
     sent: usize,
     /// `close_notify` was sent.
     said_end: bool,
+    /// It takes no more bytes. What is still read from it may end as if it had said so: the reset was heard already, by the
+    /// direction that writes to it.
+    gone: bool,
 }
 
 impl End {
@@ -78,6 +81,10 @@ impl End {
 
     /// Sends `bytes` behind what is to be sent already.
     fn send(&mut self, socket: &TcpStream, bytes: &[u8]) -> Result<(), Broken> {
+        // Sending nothing would still take a reset from the socket, and leave none for who reads from it.
+        if bytes.is_empty() {
+            return Ok(());
+        }
         if !self.unsent.is_empty() {
             self.unsent.extend_from_slice(bytes);
             return Ok(());
@@ -240,6 +247,9 @@ impl SecureFlow {
                 return Poll::Pending;
             }
             if self.phase == Phase::Ended {
+                if Self::split(&mut self.ends.borrow_mut(), self.way).0.gone {
+                    return Poll::Ready(Ok(()));
+                }
                 self.say_end(to)?;
                 ready!(self.poll_flush(to, cx))?;
                 if !last && shutdown(to, Shutdown::Write).is_err() {
@@ -284,6 +294,9 @@ impl Direction for SecureFlow {
         let polled = self.poll_open(from, to, lane, last, cx);
         if polled.is_ready() {
             self.phase = Phase::Over;
+        }
+        if matches!(polled, Poll::Ready(Err(Broken::Sink))) {
+            Self::split(&mut self.ends.borrow_mut(), self.way).1.gone = true;
         }
         polled
     }

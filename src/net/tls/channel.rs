@@ -143,19 +143,21 @@ impl Channel {
         }
     }
 
-    /// The alert that says why we fail, if there is one.
+    /// What is still to be sent when we fail; the last of it is the alert that says why.
     fn last_words(&mut self, outgoing: &mut Vec<u8>) {
         let nothing = |_: &[u8]| Ok(());
-        // As long as something waits to be sent, rustls looks at nothing else.
-        let _sent = match &mut self.end {
-            End::Server(connection) if connection.wants_write() => {
-                read(connection.process_tls_records(&mut []), outgoing, nothing)
-            }
-            End::Client(connection) if connection.wants_write() => {
-                read(connection.process_tls_records(&mut []), outgoing, nothing)
-            }
-            _ => return,
-        };
+        // As long as something waits to be sent, rustls looks at nothing else, and each turn takes one piece of it.
+        loop {
+            let _sent = match &mut self.end {
+                End::Server(connection) if connection.wants_write() => {
+                    read(connection.process_tls_records(&mut []), outgoing, nothing)
+                }
+                End::Client(connection) if connection.wants_write() => {
+                    read(connection.process_tls_records(&mut []), outgoing, nothing)
+                }
+                _ => return,
+            };
+        }
     }
 }
 
