@@ -134,7 +134,8 @@ fn pair_warnings(view: &PairView, warnings: &mut Vec<String>) {
     for upstream in
         view.upstreams.iter().filter(|its| its.health == HealthName::Down && its.name != view.active_upstream)
     {
-        warnings.push(format!("{pair}: {} is down", upstream.name));
+        let why = upstream.last_failure.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
+        warnings.push(format!("{pair}: {} is down{why}", upstream.name));
     }
     let marks =
         [(view.latched, "latched by its flap budget"), (view.frozen, "frozen"), (view.pinned, "pinned by a switch")];
