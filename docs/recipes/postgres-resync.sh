@@ -20,7 +20,9 @@ if [ "$recovering" = f ]; then
     admit
     exit 0
 fi
-near="select count(*) from pg_stat_replication where state = 'streaming' and pg_current_wal_lsn() - replay_lsn < 16000000"
+# One that has just begun to follow is "not yet" at least once: failback counts a "done" only after it.
+near="select count(*) from pg_stat_replication where state = 'streaming' and pg_current_wal_lsn() - replay_lsn < 16000000
+    and backend_start < now() - interval '3 seconds'"
 [ "$(ask_backup "$near")" -gt 0 ] || later "the primary is far behind"
 
 # From here on the database takes no client on the backup: nothing can be written that the primary would not get.
