@@ -167,6 +167,12 @@ impl Proxy {
         self.client().server()
     }
 
+    /// Is a new client led there? One that is closed while the pair changes sides is not, nor is that a fault.
+    #[track_caller]
+    pub(crate) fn reaches(&self, server: &str) -> bool {
+        self.client().ask("who").is_ok_and(|answer| answer.split(':').next() == Some(server))
+    }
+
     /// The pair as the API shows it.
     #[track_caller]
     pub(crate) fn pair(&self) -> PairView {

@@ -88,10 +88,7 @@ fn n4_without_overlap_the_old_side_is_empty_before_the_new_one_gets_its_first_cl
     }
 
     assert!(proxy.admin.resync(PAIR, "{}").accepted);
-    let left_behind = eventually("the primary serves", || {
-        let arrived = proxy.client().server() == "AGG_P";
-        arrived.then(|| alive(&mut probes))
-    });
+    let left_behind = eventually("the primary serves", || proxy.reaches("AGG_P").then(|| alive(&mut probes)));
 
     assert_eq!(left_behind, 0, "sessions on the backup while the primary serves");
     eventually("the backup is left by all", || (backup.sessions() == 0).then_some(()));
