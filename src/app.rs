@@ -24,7 +24,8 @@ use crate::{
     },
     data,
     model::{
-        ports::{Outcome, Progress, WorkerPorts, WorkerStats, Workers},
+        ports::{Outcome, Progress, WorkerPorts, Workers},
+        stats::WorkerStats,
         table::RouteTable,
     },
     observe::{event::EventLog, metrics::Metrics},

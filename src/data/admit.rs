@@ -10,7 +10,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    model::{RefuseReason, causes::chain, ports::DoorStats, ports::Evidence, spec::HoldSpec, table::Admit},
+    model::{RefuseReason, causes::chain, ports::Evidence, spec::HoldSpec, stats::DoorStats, table::Admit},
     net::{
         dial::{DialError, FirstWord, dial, flags, no_address},
         options,

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::model::{
     EndReason, RouteName, Side, UpstreamName,
-    ports::{DoorStats, FlowStats, WorkerStats},
     proxy_protocol::ProxyProtocolSpec,
+    stats::{DoorStats, FlowStats, WorkerStats},
     table::{ListenerSet, RouteRow},
 };
 use rustls::ServerConfig;

@@ -13,7 +13,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    model::{EndReason, Epoch, RefuseReason, UpstreamName, ports::Evidence, ports::FlowStats, view::SessionView},
+    model::{EndReason, Epoch, RefuseReason, UpstreamName, ports::Evidence, stats::FlowStats, view::SessionView},
     net::{options, proxy_protocol::Endpoints, tls::Channel},
 };
 use std::{

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::model::{
     EndReason, PairName, RouteName, UpstreamName,
-    ports::{Evidence, Outcome, Progress, SessionQuery, WorkerPorts, WorkerStats},
+    ports::{Evidence, Outcome, Progress, SessionQuery, WorkerPorts},
+    stats::WorkerStats,
     table::RouteTable,
     view::SessionView,
 };

@@ -1,6 +1,6 @@
 //! How long things took, counted in fixed buckets: cheap enough to write on every connection, and a histogram for who reads.
 
-use super::ports::Counter;
+use super::stats::Counter;
 use std::time::Duration;
 
 /// Upper bounds of the buckets in microseconds, from half a millisecond to ten seconds: a dial in the same rack falls into

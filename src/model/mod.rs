@@ -12,6 +12,7 @@ pub mod ports;
 pub mod proxy_protocol;
 pub mod reason;
 pub mod spec;
+pub mod stats;
 pub mod table;
 pub mod time;
 pub mod tls;

@@ -6,9 +6,10 @@ use failback::{
     data::spawn_workers,
     model::{
         EndReason, Epoch, PairName, RefuseReason, RouteName, Side, UpstreamName,
-        ports::{Outcome, PairProgress, Progress, WorkerPorts, WorkerStats, Workers},
+        ports::{Outcome, PairProgress, Progress, WorkerPorts, Workers},
         proxy_protocol::ProxyProtocolSpec,
         spec::{HoldSpec, TransportSpec},
+        stats::{FlowStats, WorkerStats},
         table::{Admit, CloseOrder, CloseRate, ListenerSet, PairRow, RouteRow, RouteTable},
     },
     net::listen::bind_set,
@@ -229,7 +230,7 @@ impl Rig {
         Some(sum)
     }
 
-    fn flows(&self, upstream: &str) -> impl Iterator<Item = Arc<failback::model::ports::FlowStats>> {
+    fn flows(&self, upstream: &str) -> impl Iterator<Item = Arc<FlowStats>> {
         let upstream: UpstreamName = upstream.into();
         let flows = self.workers.stats.iter().flat_map(|stats| stats.flows());
         flows.filter(move |flow| flow.upstream == upstream && flow.route == RouteName::from("probes"))

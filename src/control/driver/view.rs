@@ -5,7 +5,7 @@ use crate::{
     decide::status::UpstreamStatus,
     model::{
         PairName, Side, Time,
-        ports::DoorStats,
+        stats::DoorStats,
         view::{HealthName, PairStateName, PairView, RouteView, SideCounts, StatusView, UpstreamRole, UpstreamView},
     },
 };

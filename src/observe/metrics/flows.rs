@@ -7,7 +7,8 @@ use super::{
 use crate::model::{
     EndReason, PairName, RefuseReason, RouteName, Side, UpstreamName,
     durations::DurationsSnapshot,
-    ports::{Counter, WorkerStats, Workers},
+    ports::Workers,
+    stats::{Counter, WorkerStats},
     tls::TlsFailure,
 };
 use std::{

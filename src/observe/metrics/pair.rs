@@ -6,8 +6,8 @@ use crate::{
     model::{
         Epoch, PairName, Side, TransitionReason, UpstreamName,
         durations::Durations,
-        ports::Counter,
         spec::PairSpec,
+        stats::Counter,
         view::{HealthName, PairStateName},
     },
 };
