@@ -83,7 +83,7 @@ fn admin(raw: Option<&Found<Admin>>, folder: &Path, findings: &mut Findings) -> 
     let listen = admin_listen(&admin.listen, folder, findings);
     let token_file = admin.token_file.here().map(|file| (folder.join(&file.value), &file.place));
     if let Some((path, place)) = &token_file
-        && let Err(error) = std::fs::File::open(path)
+        && let Err(error) = crate::model::file::open(path)
     {
         let mend = "make the file readable; a token a line, `name:scope:secret`";
         findings.add(place, format!("{} cannot be read: {error}", path.display()), mend);

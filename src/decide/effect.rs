@@ -3,10 +3,11 @@
 use super::input::CheckResult;
 use crate::model::{
     EndReason, Epoch, HostPort, Side, TransitionReason, UpstreamName,
+    table::Admit,
     view::{HealthName, PairStateName},
 };
 use serde::{Deserialize, Serialize};
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// Numbers a machine's checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,27 +52,9 @@ pub struct Routing {
     /// The epoch newcomers are admitted under.
     pub epoch: Epoch,
     /// Where to.
-    pub admit: Admission,
+    pub admit: Admit,
     /// What happens to sessions that are there.
     pub close: Option<Closing>,
-}
-
-/// What happens to newcomers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Admission {
-    /// To this upstream.
-    To {
-        /// Which.
-        upstream: UpstreamName,
-        /// Its side.
-        side: Side,
-        /// Its addresses; never empty.
-        addresses: Arc<[SocketAddr]>,
-        /// At most so many a second; 0 = no limit.
-        pace: u32,
-    },
-    /// They wait.
-    Hold,
 }
 
 /// Sessions to be closed; see [`crate::model::table::CloseOrder`].

@@ -1,11 +1,12 @@
 //! The nouns every room shares: names, sides, epochs, the specification of a pair, the route table that control
 //! publishes and data obeys, what data reports back, and the views that the API serves and the CLI prints.
 //!
-//! Nothing here decides, waits or touches the network.
+//! Nothing here decides, waits or touches the network; [`file`](mod@file) reads what others wrote.
 
 pub mod address;
 pub mod causes;
 pub mod durations;
+pub mod file;
 pub mod id;
 pub mod plain;
 pub mod ports;

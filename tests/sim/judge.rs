@@ -7,12 +7,13 @@ use crate::{
 };
 use failback::{
     decide::{
-        effect::{Admission as Admit, Note, PairRecord, Routing, Ticket, Verdict},
+        effect::{Note, PairRecord, Routing, Ticket, Verdict},
         input::{Input, Order},
     },
     model::{
         EndReason, Epoch, Side, Time, TransitionReason as Reason,
         spec::{Admission, FailbackWhen},
+        table::Admit,
         view::{PairStateName as State, UpstreamRole},
     },
 };

@@ -9,12 +9,13 @@ use crate::{
 use failback::{
     decide::{
         PairMachine,
-        effect::{Admission, CheckId, Effect, PairRecord, PersistId, Routing},
+        effect::{CheckId, Effect, PairRecord, PersistId, Routing},
         input::{CheckResult, Input, Start, Stored},
     },
     model::{
         EndReason, Epoch, Time,
         spec::{Migrate, Overlap, PairSpec},
+        table::Admit,
     },
 };
 use std::{
@@ -87,7 +88,7 @@ impl Proxy {
 
     /// Do newcomers wait while all sessions were ordered to leave, and has every worker confirmed that they have?
     pub(crate) fn has_left(&self) -> bool {
-        let Some(Routing { admit: Admission::Hold, close: Some(closing), .. }) = &self.routing else { return false };
+        let Some(Routing { admit: Admit::Hold, close: Some(closing), .. }) = &self.routing else { return false };
         let planned = closing.reason != EndReason::Failover && closing.allowed.is_none();
         planned && self.told.is_some_and(|(order, _, _, confirmed)| order == closing.id && confirmed)
     }
@@ -100,7 +101,7 @@ impl Proxy {
     /// Where the table sends newcomers.
     pub(crate) fn way(&self) -> Option<Dial> {
         let routing = self.routing.as_ref()?;
-        let Admission::To { upstream, addresses, .. } = &routing.admit else { return None };
+        let Admit::To { upstream, addresses, .. } = &routing.admit else { return None };
         let server = NAMES.iter().position(|name| **name == **upstream)?;
         Some(Dial { epoch: routing.epoch, server, port: addresses.first()?.port() })
     }

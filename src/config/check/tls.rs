@@ -78,7 +78,7 @@ fn file(raw: &Field<String>, folder: &Path, findings: &mut Findings) -> Option<P
     let found = raw.here()?;
     let path = folder.join(&found.value);
     // Read later, but a typing error is better told with its line.
-    if let Err(error) = std::fs::File::open(&path) {
+    if let Err(error) = crate::model::file::open(&path) {
         let reason = format!("{} cannot be read: {error}", path.display());
         findings.add(&found.place, reason, "correct the path, or make the file readable");
     }

@@ -10,7 +10,12 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -31,6 +36,9 @@ const MAX_HEADERS: usize = 64;
 /// Without descriptors there is nothing to do but to wait until others let go of theirs.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Between two lines in the log about it.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
+
 /// Who is at the other end; an extension of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Peer {
@@ -43,7 +51,7 @@ pub(super) enum Peer {
 pub(super) async fn serve(bound: Bound, app: Router, mut stop: watch::Receiver<bool>) -> io::Result<()> {
     let listener = Listener::new(bound)?;
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = JoinSet::new();
+    let (mut connections, mut quiet_since) = (JoinSet::new(), None);
     let stopping = stop.clone();
     let mut stopped = pin!(stop.wait_for(|stop| *stop));
     loop {
@@ -51,7 +59,7 @@ pub(super) async fn serve(bound: Bound, app: Router, mut stop: watch::Receiver<b
             _ = &mut stopped => break,
             // Reaps what ended, so that the set stays as small as the number of permits.
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &permits) => accepted,
+            accepted = accept(&listener, &permits, &mut quiet_since) => accepted,
         };
         let (stream, peer, permit) = accepted;
         connections.spawn(serve_one(stream, peer, app.clone(), stopping.clone(), permit));
@@ -94,7 +102,11 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// The next connection; errors are said and waited out.
-async fn accept(listener: &Listener, permits: &Arc<Semaphore>) -> (Box<dyn Stream>, Peer, OwnedSemaphorePermit) {
+async fn accept(
+    listener: &Listener,
+    permits: &Arc<Semaphore>,
+    quiet_since: &mut Option<Instant>,
+) -> (Box<dyn Stream>, Peer, OwnedSemaphorePermit) {
     loop {
         let Ok(permit) = Arc::clone(permits).acquire_owned().await else { return std::future::pending().await };
         match listener.accept().await {
@@ -102,7 +114,10 @@ async fn accept(listener: &Listener, permits: &Arc<Semaphore>) -> (Box<dyn Strea
             // The client's own doing: it left before we came.
             Err(gone) if matches!(gone.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
             Err(error) => {
-                tracing::warn!(%error, "the admin listener can't accept; trying again");
+                if quiet_since.is_none_or(|said| said.elapsed() >= COMPLAIN_EVERY) {
+                    *quiet_since = Some(Instant::now());
+                    tracing::warn!(%error, "the admin listener can't accept; trying again");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

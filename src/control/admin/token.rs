@@ -1,8 +1,8 @@
 //! Who may do what: the tokens file, one `name:scope:secret` a line.
 
-use crate::model::PairName;
+use crate::model::{PairName, file};
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
@@ -111,10 +111,9 @@ impl std::fmt::Debug for Tokens {
 
 fn read(path: &Path) -> Result<Vec<Token>, TokenError> {
     let unreadable = |source| TokenError::Unreadable { path: path.into(), source };
-    if fs::metadata(path).map_err(unreadable)?.len() > MAX_FILE {
-        return Err(unreadable(io::Error::new(io::ErrorKind::FileTooLarge, "more than 1 MiB")));
-    }
-    let text = fs::read_to_string(path).map_err(unreadable)?;
+    let text = file::read(path, MAX_FILE).map_err(unreadable)?;
+    let text =
+        String::from_utf8(text).map_err(|error| unreadable(io::Error::new(io::ErrorKind::InvalidData, error)))?;
     let mut tokens: Vec<Token> = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let bad = |what| TokenError::BadLine { path: path.into(), line: index + 1, what };
@@ -216,10 +215,10 @@ mod tests {
     fn a_failed_reload_keeps_the_tokens_in_force() {
         let file = file("ops:operate:abc\n");
         let tokens = Tokens::load(Some(file.path())).unwrap();
-        fs::write(file.path(), "ops:operate\n").unwrap();
+        std::fs::write(file.path(), "ops:operate\n").unwrap();
         assert!(tokens.reload(Some(file.path())).is_err());
         assert!(tokens.find(b"abc").is_some());
-        fs::write(file.path(), "ops:operate:xyz\n").unwrap();
+        std::fs::write(file.path(), "ops:operate:xyz\n").unwrap();
         tokens.reload(Some(file.path())).unwrap();
         assert!(tokens.find(b"abc").is_none() && tokens.find(b"xyz").is_some());
     }

@@ -4,11 +4,11 @@ use super::progress::OrderGiven;
 use crate::{
     config::RouteConfig,
     control::tls::Loaded,
-    decide::effect::{Admission, Closing, Routing},
+    decide::effect::{Closing, Routing},
     model::{
         PairName,
         spec::PairSpec,
-        table::{Admit, CloseOrder, CloseRate, ListenerSet, PairRow, RouteRow, RouteTable},
+        table::{CloseOrder, CloseRate, ListenerSet, PairRow, RouteRow, RouteTable},
     },
 };
 use std::{
@@ -93,14 +93,10 @@ impl Publisher {
         if close.is_none() {
             self.orders.remove(&spec.name);
         }
-        let admit = match routing.admit.clone() {
-            Admission::To { upstream, side, addresses, pace } => Admit::To { upstream, side, addresses, pace },
-            Admission::Hold => Admit::Hold,
-        };
         let row = PairRow {
             name: spec.name.clone(),
             epoch: routing.epoch,
-            admit,
+            admit: routing.admit.clone(),
             close,
             hold: spec.hold,
             exempt: Arc::clone(&spec.failback.exempt),
@@ -165,7 +161,7 @@ mod tests {
     use super::*;
     use crate::{
         config,
-        model::{EndReason, Epoch, proxy_protocol::HeaderVersion},
+        model::{EndReason, Epoch, proxy_protocol::HeaderVersion, table::Admit},
     };
 
     fn specs(text: &str) -> config::Config {
@@ -183,7 +179,7 @@ mod tests {
             allowed: Some(allowed),
             reason: EndReason::Failback,
         };
-        Routing { epoch: Epoch(2), admit: Admission::Hold, close: Some(close) }
+        Routing { epoch: Epoch(2), admit: Admit::Hold, close: Some(close) }
     }
 
     fn taken(table: &RouteTable) -> Arc<AtomicU64> {
@@ -214,7 +210,7 @@ mod tests {
         let (sender, table) = watch::channel(Arc::default());
         let mut publisher = Publisher::new(sender, Loaded::default());
         for spec in before.pairs.values() {
-            publisher.route(spec, Routing { epoch: Epoch(1), admit: Admission::Hold, close: None });
+            publisher.route(spec, Routing { epoch: Epoch(1), admit: Admit::Hold, close: None });
         }
         publisher.configure(&before.routes, &Listeners::new(), before.pairs.values());
         let old = Arc::clone(&table.borrow());

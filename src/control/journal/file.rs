@@ -6,7 +6,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 use std::{
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::Path,
 };
 
@@ -57,6 +57,11 @@ impl JournalFile {
     /// Bytes that can still be appended without asking the file system for space.
     pub(super) fn room(&self) -> u64 {
         self.size.saturating_sub(self.end)
+    }
+
+    /// Can it still be found? Once somebody has removed it, what is written to it is lost with this process.
+    pub(super) fn is_named(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.nlink() > 0)
     }
 
     /// Bytes in all.

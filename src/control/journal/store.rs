@@ -2,14 +2,14 @@
 //! space either.
 
 use super::{
-    JournalError,
+    JournalError, StateLock,
     file::JournalFile,
     frame::{self, FileHeader, Kind, PairMark},
     replay::{Replay, State, Sum, replay},
 };
 use crate::{
     decide::effect::PairRecord,
-    model::{PairName, view::EventView},
+    model::{PairName, file, view::EventView},
 };
 use std::{
     fs::{self, File},
@@ -39,6 +39,8 @@ pub(super) struct Store {
     synced_seq: u64,
     /// The last sync failed: what the file holds is not known, so it is left for a new one before anything is added.
     suspect: bool,
+    /// Of a directory that had to be made anew.
+    lock: Option<StateLock>,
 }
 
 impl Store {
@@ -46,7 +48,7 @@ impl Store {
     pub(super) fn open(dir: &Path) -> Result<(Self, Vec<String>), JournalError> {
         let failed = |source| JournalError::Open { dir: dir.into(), source };
         let path = dir.join("journal");
-        let bytes = match fs::read(&path) {
+        let bytes = match file::read(&path, u64::MAX) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok((Self::make(dir).map_err(failed)?, Vec::new()));
@@ -67,7 +69,8 @@ impl Store {
             let _no_space = fs::copy(&path, dir.join("journal.damaged"));
         }
         let file = JournalFile::resume(&path, end as u64, torn).map_err(failed)?;
-        let mut this = Self { dir: dir.into(), file, spare: None, sum, last_seq, synced_seq: last_seq, suspect: false };
+        let mut this = Self::over(dir, file);
+        (this.sum, this.last_seq, this.synced_seq) = (sum, last_seq, last_seq);
         // What the last process left behind may still be in memory only.
         this.file.sync().map_err(failed)?;
         let compacted = if damaged { this.compact() } else { Ok(()) };
@@ -82,17 +85,14 @@ impl Store {
         let file = JournalFile::create(&fresh, SIZE)?;
         fs::rename(&fresh, dir.join("journal"))?;
         sync_directory(dir)?;
-        let mut this = Self {
-            dir: dir.into(),
-            file,
-            spare: None,
-            sum: Sum::default(),
-            last_seq: 0,
-            synced_seq: 0,
-            suspect: false,
-        };
+        let mut this = Self::over(dir, file);
         this.tidy()?;
         Ok(this)
+    }
+
+    fn over(dir: &Path, file: JournalFile) -> Self {
+        let (dir, sum) = (dir.into(), Sum::default());
+        Self { dir, file, spare: None, sum, last_seq: 0, synced_seq: 0, suspect: false, lock: None }
     }
 
     /// What is known.
@@ -103,6 +103,7 @@ impl Store {
     /// Writes `entries`, in order. If there is a record among them they are on stable storage when this returns.
     /// After an error none of them counts.
     pub(super) fn write(&mut self, entries: &[Entry]) -> io::Result<()> {
+        self.notice_removal()?;
         if self.suspect {
             self.compact()?;
         }
@@ -158,11 +159,28 @@ impl Store {
 
     /// What has time: compacts a file that is half full, makes the next spare.
     pub(super) fn tidy(&mut self) -> io::Result<()> {
+        self.notice_removal()?;
         if self.spare.is_none() {
             self.spare = Some(JournalFile::create(&self.dir.join("journal.spare"), self.wanted_size())?);
         }
         if self.wants_compaction() {
             self.compact()?;
+        }
+        Ok(())
+    }
+
+    /// Somebody may have removed the files, or the whole directory. What they held is known, so they are made anew.
+    fn notice_removal(&mut self) -> io::Result<()> {
+        if self.spare.as_ref().is_some_and(|spare| !spare.is_named().unwrap_or(true)) {
+            self.spare = None;
+        }
+        if self.file.is_named()? {
+            return Ok(());
+        }
+        self.suspect = true;
+        tracing::warn!(dir = %self.dir.display(), "the journal was removed from the state directory; it is made anew");
+        if !self.dir.join("lock").exists() {
+            self.lock = Some(StateLock::take(&self.dir).map_err(io::Error::other)?);
         }
         Ok(())
     }

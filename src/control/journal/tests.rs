@@ -1,6 +1,7 @@
 //! A journal that was hurt in every way: what it says afterwards is the truth, or that it does not know.
 
 use super::{
+    StateLock,
     frame::{self, FILE_HEADER, HEADER},
     store::{Entry, Store},
 };
@@ -265,4 +266,32 @@ fn many_pairs_make_it_larger() {
     let (store, _) = open(dir.path());
     assert_eq!(store.sum().states.len(), 2_000);
     assert!(store.sum().states.values().all(|record| record.epoch == Epoch(3)));
+}
+
+#[test]
+fn what_is_removed_under_it_is_made_anew() {
+    let dir = scratch();
+    let home = dir.path().join("state");
+    fs::create_dir(&home).unwrap();
+    let (mut store, _) = open(&home);
+    store.write(&[state("A", 1), state("B", 2)]).unwrap();
+
+    fs::remove_dir_all(&home).unwrap();
+    store.write(&[state("B", 3)]).unwrap();
+    assert!(StateLock::take(&home).is_err(), "and nobody else may have the new directory");
+    fs::remove_file(home.join("journal.spare")).unwrap_or_default();
+    fs::remove_file(path(&home)).unwrap();
+    store.tidy().unwrap();
+
+    drop(store);
+    let (store, remarks) = open(&home);
+    assert_eq!([said(&store, "A"), said(&store, "B")], ["1", "3"]);
+    assert!(remarks.is_empty(), "{remarks:?}");
+}
+
+#[test]
+fn a_pipe_in_its_place_is_an_error_at_once() {
+    let dir = scratch();
+    rustix::fs::mknodat(rustix::fs::CWD, path(dir.path()), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    assert!(Store::open(dir.path()).is_err());
 }

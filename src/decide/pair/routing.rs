@@ -3,10 +3,10 @@
 use super::PairMachine;
 use crate::{
     decide::{
-        effect::{Admission, Effect, Routing},
+        effect::{Effect, Routing},
         migration::Phase,
     },
-    model::view::PairStateName as State,
+    model::{table::Admit, view::PairStateName as State},
 };
 
 impl PairMachine {
@@ -18,16 +18,16 @@ impl PairMachine {
         }
     }
 
-    fn admission(&self) -> Admission {
+    fn admission(&self) -> Admit {
         let usable = self.active().filter(|active| !active.health.is_down() && !active.resolved.is_empty());
         match usable {
-            Some(active) if !self.must_hold() => Admission::To {
+            Some(active) if !self.must_hold() => Admit::To {
                 upstream: active.name.clone(),
                 side: self.core.side,
                 addresses: active.resolved.clone(),
                 pace: self.admission_pace(),
             },
-            _ => Admission::Hold,
+            _ => Admit::Hold,
         }
     }
 

@@ -11,7 +11,7 @@ mod two_proxies;
 use crate::{
     decide::{
         PairMachine, PairStatus,
-        effect::{Admission, CheckId, Closing, Effect, Note, PairRecord, PersistId, Routing, Ticket, Verdict},
+        effect::{CheckId, Closing, Effect, Note, PairRecord, PersistId, Routing, Ticket, Verdict},
         input::{CheckResult, Input, Order, Start, Stored},
     },
     model::{
@@ -21,6 +21,7 @@ use crate::{
             Check, FailbackSpec, FailbackWhen, FlapSpec, HealthSpec, HoldSpec, Migrate, Overlap, PairSpec,
             SignalSource, TransportSpec, UpstreamSpec,
         },
+        table::Admit,
         view::{HealthName, PairStateName as State},
     },
 };
@@ -314,8 +315,8 @@ impl World {
     /// Where newcomers go; `None` = they wait.
     fn admits(&self) -> Option<&str> {
         match &self.routing().admit {
-            Admission::To { upstream, .. } => Some(upstream),
-            Admission::Hold => None,
+            Admit::To { upstream, .. } => Some(upstream),
+            Admit::Hold => None,
         }
     }
 

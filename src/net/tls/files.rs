@@ -1,10 +1,10 @@
 //! PEM files: the certificates of authorities, and certificates with their keys.
 
 use super::certificate::Certificate;
-use crate::model::tls::IdentityFiles;
+use crate::model::{file, tls::IdentityFiles};
 use rustls::{
     Error, InconsistentKeys, RootCertStore,
-    crypto::aws_lc_rs,
+    crypto::aws_lc_rs::sign::any_supported_type,
     pki_types::{
         CertificateDer, PrivateKeyDer,
         pem::{self, PemObject},
@@ -15,6 +15,10 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+use zeroize::Zeroizing;
+
+/// More than this is no file of certificates.
+const MOST_BYTES: u64 = 4 << 20;
 
 /// Why a file is of no use. Never shows what is in it.
 #[derive(Debug, thiserror::Error)]
@@ -64,13 +68,17 @@ pub(super) fn roots(path: &Path) -> Result<RootCertStore, FileError> {
 /// [`FileError`].
 pub(super) fn identity(files: &IdentityFiles) -> Result<Arc<CertifiedKey>, FileError> {
     let chain = certificates(&files.cert)?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| told(error, &files.key, "private key"))?;
-    match CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()) {
-        Ok(identity) => Ok(Arc::new(identity)),
+    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?);
+    let key = Zeroizing::new(key.map_err(|error| told(&error, &files.key, "private key"))?);
+    let unusable = |error| FileError::Unusable(files.key.clone(), error);
+    let identity = CertifiedKey::new(chain, any_supported_type(&key).map_err(unusable)?);
+    match identity.keys_match() {
+        // Of some kinds the library can't tell.
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(Arc::new(identity)),
         Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
             Err(FileError::Mismatch { cert: files.cert.clone(), key: files.key.clone() })
         }
-        Err(error) => Err(FileError::Unusable(files.key.clone(), error)),
+        Err(error) => Err(unusable(error)),
     }
 }
 
@@ -86,17 +94,21 @@ pub(super) fn names_of(identity: &CertifiedKey) -> Vec<String> {
 /// # Errors
 /// [`FileError`].
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let all = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let all = all.map_err(|error| told(error, path, "certificate"))?;
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
+    let all = all.map_err(|error| told(&error, path, "certificate"))?;
     if all.is_empty() {
         return Err(FileError::Missing { path: path.into(), what: "certificate" });
     }
     Ok(all)
 }
 
-fn told(error: pem::Error, path: &Path, what: &'static str) -> FileError {
+/// What is in the file. It may be a key, so it is wiped when it is dropped.
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    file::read(path, MOST_BYTES).map(Zeroizing::new).map_err(|error| FileError::Unreadable(path.into(), error))
+}
+
+fn told(error: &pem::Error, path: &Path, what: &'static str) -> FileError {
     match error {
-        pem::Error::Io(error) => FileError::Unreadable(path.into(), error),
         pem::Error::NoItemsFound => FileError::Missing { path: path.into(), what },
         _ => FileError::Damaged(path.into()),
     }

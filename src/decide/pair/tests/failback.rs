@@ -148,12 +148,12 @@ fn x2_with_a_pace_the_primary_admits_so_many_a_second_and_the_pair_is_returning_
     world.progress(0);
     world.run(Duration::from_millis(5));
     let admission = world.routing().admit.clone();
-    assert!(matches!(admission, Admission::To { pace: 10, side: Side::Primary, .. }), "{admission:?}");
+    assert!(matches!(admission, Admit::To { pace: 10, side: Side::Primary, .. }), "{admission:?}");
     world.run(seconds(4.5));
     assert_eq!(world.state(), State::Returning);
     world.run(seconds(0.6));
     assert_eq!(world.state(), State::OnPrimary);
-    assert!(matches!(world.routing().admit, Admission::To { pace: 0, .. }), "no limit any more");
+    assert!(matches!(world.routing().admit, Admit::To { pace: 0, .. }), "no limit any more");
 }
 
 #[test]

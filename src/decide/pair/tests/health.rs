@@ -134,13 +134,13 @@ fn clients_wait_until_the_active_upstream_has_an_address() {
         });
         routings.collect::<Vec<_>>()
     };
-    assert_eq!(published(&mut machine), [Admission::Hold]);
+    assert_eq!(published(&mut machine), [Admit::Hold]);
     let address: std::net::SocketAddr = "10.0.0.1:4100".parse().unwrap();
     machine.handle_input(now, Input::Resolved("AGG_P".into(), Arc::new([address])));
-    assert!(matches!(&published(&mut machine)[..], [Admission::To { addresses, .. }] if **addresses == [address]));
+    assert!(matches!(&published(&mut machine)[..], [Admit::To { addresses, .. }] if **addresses == [address]));
     machine.handle_input(now, Input::Resolved("AGG_P".into(), Arc::new([])));
     assert_eq!(published(&mut machine), [], "an empty answer keeps the last good one");
     let moved: std::net::SocketAddr = "10.0.0.9:4100".parse().unwrap();
     machine.handle_input(now, Input::Resolved("AGG_P".into(), Arc::new([moved])));
-    assert!(matches!(&published(&mut machine)[..], [Admission::To { addresses, .. }] if **addresses == [moved]));
+    assert!(matches!(&published(&mut machine)[..], [Admit::To { addresses, .. }] if **addresses == [moved]));
 }

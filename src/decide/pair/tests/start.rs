@@ -21,9 +21,9 @@ fn a_first_start_waits_for_the_disk_and_then_serves_the_primary() {
             })
             .last()
     };
-    assert_eq!(admitted(&mut machine), Some(Admission::Hold));
+    assert_eq!(admitted(&mut machine), Some(Admit::Hold));
     machine.handle_input(now, Input::Persisted(id));
-    assert!(matches!(admitted(&mut machine), Some(Admission::To { upstream, .. }) if *upstream == *"AGG_P"));
+    assert!(matches!(admitted(&mut machine), Some(Admit::To { upstream, .. }) if *upstream == *"AGG_P"));
 }
 
 #[test]
