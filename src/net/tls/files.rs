@@ -3,7 +3,7 @@
 use super::certificate::Certificate;
 use crate::model::{file, tls::IdentityFiles};
 use rustls::{
-    Error, InconsistentKeys, RootCertStore,
+    Error, RootCertStore,
     crypto::aws_lc_rs::sign::any_supported_type,
     pki_types::{
         CertificateDer, PrivateKeyDer,
@@ -70,15 +70,15 @@ pub(super) fn identity(files: &IdentityFiles) -> Result<Arc<CertifiedKey>, FileE
     let chain = certificates(&files.cert)?;
     let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?);
     let key = Zeroizing::new(key.map_err(|error| told(&error, &files.key, "private key"))?);
-    let unusable = |error| FileError::Unusable(files.key.clone(), error);
-    let identity = CertifiedKey::new(chain, any_supported_type(&key).map_err(unusable)?);
-    match identity.keys_match() {
-        // Of some kinds the library can't tell.
-        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(Arc::new(identity)),
-        Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+    let key = any_supported_type(&key).map_err(|error| FileError::Unusable(files.key.clone(), error))?;
+    // Compared here: the library's own comparison reads no certificate of version 1, which our peer may well accept.
+    let leaf = chain.first().and_then(|leaf| Certificate::read(leaf).ok());
+    let leaf = leaf.ok_or_else(|| FileError::Damaged(files.cert.clone()))?;
+    match key.public_key() {
+        Some(public) if public != leaf.key => {
             Err(FileError::Mismatch { cert: files.cert.clone(), key: files.key.clone() })
         }
-        Err(error) => Err(unusable(error)),
+        _ => Ok(Arc::new(CertifiedKey::new(chain, key))),
     }
 }
 
