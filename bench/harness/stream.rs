@@ -20,7 +20,7 @@ impl Stream {
     pub(crate) fn new(socket: TcpStream, tls: Option<&Tls>) -> io::Result<Self> {
         let channel = match tls {
             None => return Ok(Self::Plain(socket)),
-            Some(Tls::Client(config, name)) => Channel::client(config.clone(), name.clone()),
+            Some(Tls::Client(config, name)) => Channel::client(config.clone(), name.clone(), None),
             Some(Tls::Server(config)) => Channel::server(config.clone()),
         };
         let mut secure = Box::new(Secure::new(socket, channel.map_err(io::Error::other)?));

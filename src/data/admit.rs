@@ -111,7 +111,7 @@ impl<'a> Wait<'a> {
             () = sleep(self.patience(turn.row.hold)), if self.held.is_some() => {
                 return Err(self.refusal(RefuseReason::HoldExpired));
             }
-            reached = reach(worker, session, turn, header.as_deref()) => reached,
+            reached = reach(worker, session, turn, header.as_deref(), self.client) => reached,
         };
         drop(counted);
         let flow = session.route.flow(&worker.stats, upstream, *side);
@@ -192,6 +192,7 @@ async fn reach(
     session: &Session,
     turn: &Turn,
     header: Option<&[u8]>,
+    client: Option<&End>,
 ) -> Result<(TcpStream, Option<End>), Unreached> {
     let Admit::To { upstream, addresses, .. } = &turn.row.admit else { return Err(Unreached::Dial(no_address())) };
     let first = match header {
@@ -202,7 +203,8 @@ async fn reach(
     let stream = dial(addresses, turn.row.transport.connect_timeout, first).await.map_err(Unreached::Dial)?;
     let Some(tls) = &turn.row.tls else { return Ok((stream, None)) };
     let Some(config) = tls.configs.get(upstream) else { return Err(Unreached::Dial(no_address())) };
-    let channel = Channel::client(Arc::clone(config), tls.ask_for.clone());
+    let agreed = client.and_then(End::facts).map(|facts| facts.alpn);
+    let channel = Channel::client(Arc::clone(config), tls.ask_for.clone(), agreed.as_deref());
     match shake(worker, &stream, channel).await {
         Ok(end) => {
             // Else a client's second words wait until the server has acknowledged the handshake's last.

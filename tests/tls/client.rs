@@ -72,12 +72,20 @@ impl Client {
         failback::net::tls::Certificate::read(&shown[0]).unwrap().names.dns
     }
 
+    /// Was the session resumed, and the application protocol agreed upon?
+    pub(crate) fn shaken(&self) -> (bool, String) {
+        let connection = &self.stream.get_ref().conn;
+        let protocol = connection.alpn_protocol().unwrap_or_default();
+        let resumed = connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
+        (resumed, String::from_utf8_lossy(protocol).into_owned())
+    }
+
     pub(crate) fn stream(&mut self) -> &mut StreamOwned<ClientConnection, TcpStream> {
         self.stream.get_mut()
     }
 }
 
-fn config(ca: &Path, identity: Option<&Path>) -> ClientConfig {
+pub(crate) fn config(ca: &Path, identity: Option<&Path>) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))

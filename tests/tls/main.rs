@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod abuse;
 #[cfg(test)]
+mod agreed;
+#[cfg(test)]
 mod authority;
 #[cfg(test)]
 mod client;

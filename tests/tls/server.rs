@@ -3,7 +3,7 @@
 
 use crate::common::{address::own_address, eventually};
 use rustls::{
-    RootCertStore, ServerConfig,
+    HandshakeKind, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
@@ -32,6 +32,8 @@ pub(crate) struct Server {
     config: Option<Arc<ServerConfig>>,
     runtime: Option<Runtime>,
     ends: Arc<Mutex<Vec<End>>>,
+    /// Of the sessions so far: was it resumed, and the application protocol.
+    shaken: Arc<Mutex<Vec<(bool, String)>>>,
 }
 
 impl Server {
@@ -49,8 +51,16 @@ impl Server {
         Self::start(name, Some(Arc::new(config(identity, Some(ca)))))
     }
 
+    /// With application protocols, most wanted first.
+    pub(crate) fn speaking(name: &'static str, identity: &Path, protocols: &[&str]) -> Self {
+        let mut config = config(identity, None);
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Self::start(name, Some(Arc::new(config)))
+    }
+
     fn start(name: &'static str, config: Option<Arc<ServerConfig>>) -> Self {
-        let mut server = Self { name, address: own_address(), config, runtime: None, ends: Arc::default() };
+        let mut server =
+            Self { name, address: own_address(), config, runtime: None, ends: Arc::default(), shaken: Arc::default() };
         server.revive();
         server
     }
@@ -71,14 +81,21 @@ impl Server {
         let listener =
             eventually("the address can be bound", || runtime.block_on(TcpListener::bind(self.address)).ok());
         let (name, config, ends) = (self.name, self.config.clone(), Arc::clone(&self.ends));
+        let shaken = Arc::clone(&self.shaken);
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (config, ends) = (config.clone(), Arc::clone(&ends));
+                let (config, ends, shaken) = (config.clone(), Arc::clone(&ends), Arc::clone(&shaken));
                 tokio::spawn(async move {
                     match config {
                         None => echo(name, stream, &ends).await,
                         Some(config) => match TlsAcceptor::from(config).accept(stream).await {
-                            Ok(stream) => echo(name, stream, &ends).await,
+                            Ok(stream) => {
+                                let connection = stream.get_ref().1;
+                                let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+                                let protocol = connection.alpn_protocol().unwrap_or_default();
+                                shaken.lock().unwrap().push((resumed, String::from_utf8_lossy(protocol).into_owned()));
+                                echo(name, stream, &ends).await;
+                            }
                             Err(_refused) => {}
                         },
                     }
@@ -86,6 +103,11 @@ impl Server {
             }
         });
         self.runtime = Some(runtime);
+    }
+
+    /// Of each handshake so far: was the session resumed, and the application protocol agreed upon.
+    pub(crate) fn shaken(&self) -> Vec<(bool, String)> {
+        self.shaken.lock().unwrap().clone()
     }
 
     /// How the first session that spoke ended.

@@ -51,12 +51,23 @@ impl Channel {
         Ok(Self { end: End::Server(Box::new(UnbufferedServerConnection::new(config)?)), ended: false })
     }
 
-    /// The client's end; `name` is what it asks for (SNI), if it is a name.
+    /// The client's end; `name` is what it asks for (SNI), if it is a name. Of the application protocols configured it offers
+    /// `only` that one, if it is among them: bytes are passed on between two ends that must mean the same by them.
     ///
     /// # Errors
     /// A configuration that can't connect.
-    pub fn client(config: Arc<rustls::ClientConfig>, name: ServerName<'static>) -> Result<Self, Error> {
-        Ok(Self { end: End::Client(Box::new(UnbufferedClientConnection::new(config, name)?)), ended: false })
+    pub fn client(
+        config: Arc<rustls::ClientConfig>,
+        name: ServerName<'static>,
+        only: Option<&[u8]>,
+    ) -> Result<Self, Error> {
+        let configured = &config.alpn_protocols;
+        let offered = match only.filter(|only| configured.iter().any(|known| known == only)) {
+            Some(only) => vec![only.to_vec()],
+            None => configured.clone(),
+        };
+        let connection = UnbufferedClientConnection::new_with_alpn(config, name, offered)?;
+        Ok(Self { end: End::Client(Box::new(connection)), ended: false })
     }
 
     /// Works off what is at the front of `incoming`, and says how many bytes of it are done with. Plain bytes go to `plain`;
