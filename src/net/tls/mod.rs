@@ -2,11 +2,12 @@
 //!
 //! ```text
 //!   setup ──▶ files    PEM                    channel   records in, bytes out, and back; no socket, no buffer
-//!     │  ───▶ verify ──▶ certificate, names   failure   reasons and words
+//!     │  ───▶ verify ──▶ certificate, names, constraints   failure   reasons and words
 //! ```
 
 mod certificate;
 mod channel;
+mod constraints;
 mod facts;
 mod failure;
 mod files;

@@ -3,6 +3,7 @@
 
 use super::{
     certificate::Certificate,
+    constraints::unlimited,
     failure::{VerifyError, from_certificate_error},
     names::{Rule, accept},
 };
@@ -24,6 +25,7 @@ use rustls::{
     },
 };
 use std::{fmt, sync::Arc};
+use webpki::KeyUsage;
 
 /// Why a certificate was believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +67,20 @@ pub(super) fn judge(
     }
     form(&seen)?;
     vouched(roots, leaf, others, now).map_err(|error| from_certificate_error(&error, Some(&seen)))?;
-    accept(&seen.names, &spec.names, spec.common_name).map(Accepted::Named).ok_or_else(|| wrong_name(spec, &seen))
+    let rule = accept(&seen.names, &spec.names, spec.common_name).ok_or_else(|| wrong_name(spec, &seen))?;
+    if matches!(rule, Rule::CommonName(_)) && !unlimited(roots, leaf, others, now, KeyUsage::server_auth()) {
+        return Err(limited(&seen));
+    }
+    Ok(Accepted::Named(rule))
+}
+
+fn limited(seen: &Certificate) -> VerifyError {
+    let words = format!(
+        "its only name is the Common Name, and an authority on the way is limited to certain names, which says nothing of Common \
+         Names: have it made anew with the name among the alternative names; it carries {}",
+        seen.names
+    );
+    VerifyError { reason: TlsFailure::WrongName, words }
 }
 
 /// What webpki refuses to look at (RFC 5280 §4.1.2.1, §4.2.1.9).
@@ -111,7 +126,7 @@ fn wrong_name(spec: &UpstreamTlsSpec, seen: &Certificate) -> VerifyError {
     VerifyError { reason: TlsFailure::WrongName, words: format!("wanted {wanted}; it carries {}{mend}", seen.names) }
 }
 
-fn algorithms() -> WebPkiSupportedAlgorithms {
+pub(super) fn algorithms() -> WebPkiSupportedAlgorithms {
     aws_lc_rs::default_provider().signature_verification_algorithms
 }
 
@@ -213,14 +228,16 @@ pub(super) fn client_verifier(
     names: &Arc<[String]>,
 ) -> Result<Arc<dyn ClientCertVerifier>, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let chain = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let roots = Arc::new(roots);
+    let chain = WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider).build();
     let chain = chain.map_err(|error| Error::General(error.to_string()))?;
-    Ok(if names.is_empty() { chain } else { Arc::new(NamedClients { chain, names: Arc::clone(names) }) })
+    Ok(if names.is_empty() { chain } else { Arc::new(NamedClients { chain, roots, names: Arc::clone(names) }) })
 }
 
 #[derive(Debug)]
 struct NamedClients {
     chain: Arc<dyn ClientCertVerifier>,
+    roots: Arc<RootCertStore>,
     names: Arc<[String]>,
 }
 
@@ -237,11 +254,17 @@ impl ClientCertVerifier for NamedClients {
     ) -> Result<ClientCertVerified, Error> {
         let verified = self.chain.verify_client_cert(leaf, others, now)?;
         let seen = Certificate::read(leaf).map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        if accept(&seen.names, &self.names, CommonName::IfNoSan).is_some() {
-            return Ok(verified);
-        }
-        let words = format!("wanted {}; it carries {}", self.names.join(" or "), seen.names);
-        Err(VerifyError { reason: TlsFailure::WrongName, words }.into_rustls())
+        let refused = match accept(&seen.names, &self.names, CommonName::IfNoSan) {
+            Some(Rule::CommonName(_)) if !unlimited(&self.roots, leaf, others, now, KeyUsage::client_auth()) => {
+                limited(&seen)
+            }
+            Some(_) => return Ok(verified),
+            None => {
+                let words = format!("wanted {}; it carries {}", self.names.join(" or "), seen.names);
+                VerifyError { reason: TlsFailure::WrongName, words }
+            }
+        };
+        Err(refused.into_rustls())
     }
 
     fn verify_tls12_signature(
