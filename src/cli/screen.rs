@@ -3,9 +3,10 @@
 use super::{write, write_as_it_is};
 use rustix::{
     stdio::stdin,
-    termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcsetattr},
+    termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr},
 };
 use std::{
+    borrow::Cow,
     io::{IsTerminal, Read, stdout},
     time::Duration,
 };
@@ -43,8 +44,10 @@ impl Screen {
             return write(&format!("{picture}\n"));
         }
         // Home; each line cleared to its end, then what is left below. No flicker, unlike clearing first.
-        let lines = picture.replace('\n', "\x1b[K\n");
-        write_as_it_is(&format!("\x1b[H{lines}\x1b[J"))
+        // Long lines are cut at the edge, for a line that wraps would push the top out of sight, and so is what is below it.
+        let rows = tcgetwinsize(stdout()).map_or(0, |size| usize::from(size.ws_row));
+        let lines = top_of(picture, rows).replace('\n', "\x1b[K\n");
+        write_as_it_is(&format!("\x1b[H\x1b[?7l{lines}\x1b[?7h\x1b[J"))
     }
 
     /// Waits; true as soon as the user wants it to end (q, Ctrl-C).
@@ -66,6 +69,17 @@ impl Screen {
     }
 }
 
+/// As much of the picture as `rows` can show (0: not known), and how much is missing.
+fn top_of(picture: &str, rows: usize) -> Cow<'_, str> {
+    let lines: Vec<&str> = picture.lines().collect();
+    // The cursor takes the last row.
+    if rows < 3 || lines.len() < rows {
+        return Cow::Borrowed(picture);
+    }
+    let shown = rows - 2;
+    Cow::Owned(format!("{}\n… {} lines more: make the window taller\n", lines[..shown].join("\n"), lines.len() - shown))
+}
+
 /// Keys come at once and are not shown.
 fn single_keys() -> Option<Termios> {
     let before = tcgetattr(stdin()).ok()?;
@@ -80,5 +94,18 @@ impl Drop for Screen {
         if let Some(before) = &self.before {
             let _ = tcsetattr(stdin(), OptionalActions::Now, before);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::top_of;
+
+    #[test]
+    fn a_picture_taller_than_the_window_shows_its_top_and_says_so() {
+        let picture = "one\ntwo\nthree\nfour\nfive\n";
+        assert_eq!(top_of(picture, 6), picture);
+        assert_eq!(top_of(picture, 0), picture);
+        assert_eq!(top_of(picture, 4), "one\ntwo\n… 3 lines more: make the window taller\n");
     }
 }
