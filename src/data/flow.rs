@@ -107,7 +107,7 @@ impl Direction for Flow {
         last: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Broken>> {
-        let mut moved = 0;
+        let (mut moved, mut ask) = (0, lane.session.urgent.get());
         loop {
             match self.phase {
                 Phase::Over => return Poll::Ready(Ok(())),
@@ -127,7 +127,7 @@ impl Direction for Flow {
             if moved >= TURN_BYTES {
                 return pass_turn(cx);
             }
-            if ready!(from.poll_read_ready(cx)).is_err() {
+            if !std::mem::take(&mut ask) && ready!(from.poll_read_ready(cx)).is_err() {
                 return Poll::Ready(Err(Broken::Source));
             }
             let step = if self.bulk { self.splice(from, to, lane) } else { self.copy(from, to, lane) };
@@ -226,9 +226,10 @@ impl Flow {
             return Ok(Step::More(got));
         }
         self.streak = 0;
-        // A short read emptied the socket. If FIN was there before it, that was all.
-        let seen = flags(from, Interest::READABLE | Interest::ERROR);
-        Ok(if seen.is_read_closed() && !seen.is_error() { Step::End } else { Step::Dry })
+        // A short read emptied the socket, or stopped at a mark of urgent data (RFC 6093 §3.1). After FIN nothing would tell us
+        // of what lies behind one, so it is asked; else the sweep does.
+        let more = flags(from, Interest::READABLE | Interest::ERROR).is_read_closed();
+        Ok(if more { Step::More(got) } else { Step::Dry })
     }
 
     /// Writes what it can and keeps the rest.

@@ -102,6 +102,7 @@ impl<'a, F: Direction> Relay<'a, F> {
             }
             other => other.map(drop),
         };
+        self.session.urgent.set(false);
         if self.down.ended() && self.first_fin.is_none() {
             self.first_fin = Some(End::Upstream);
             self.worker.report(self.session.pair(), &link.flow.upstream, Evidence::Ended);

@@ -45,6 +45,8 @@ pub(super) struct Session {
     touched: Cell<u32>,
     /// Keepalive and the like are set; done by the sweep, so that short sessions don't pay for it.
     pub(super) lively: Cell<bool>,
+    /// Something may lie behind a mark of urgent data, of which no event tells.
+    pub(super) urgent: Cell<bool>,
     ordered: Cell<Option<EndReason>>,
     waker: OnceCell<Waker>,
     _place: Place,
@@ -79,6 +81,7 @@ impl Session {
             to_client: Cell::new(0),
             touched: Cell::new(now),
             lively: Cell::new(false),
+            urgent: Cell::new(false),
             ordered: Cell::new(None),
             waker: OnceCell::new(),
             _place: place,
@@ -129,9 +132,19 @@ impl Session {
     pub(super) fn order_end(&self, reason: EndReason) {
         if self.ordered.get().is_none() {
             self.ordered.set(Some(reason));
-            if let Some(waker) = self.waker.get() {
-                waker.wake_by_ref();
-            }
+            self.wake();
+        }
+    }
+
+    /// Has it read what no event tells of.
+    pub(super) fn look_behind_urgent(&self) {
+        self.urgent.set(true);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.get() {
+            waker.wake_by_ref();
         }
     }
 

@@ -5,6 +5,7 @@ use crate::{
     model::{EndReason, spec::TransportSpec},
     net::options::set_liveness,
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::{rc::Rc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -37,8 +38,13 @@ fn look_at_some(worker: &Worker, route: &Route, id: u64) -> Option<u64> {
     let transport = route.pair.turn().row.transport;
     let (now, timeout) = (worker.now(), route.idle_timeout.get());
     let mut some = sessions.range(id..);
+    let (mut sockets, mut moved) = (Vec::new(), Vec::new());
     for (_, session) in some.by_ref().take(CHUNK) {
         let Some(link) = session.link() else { continue };
+        if session.idle_at_least(now) < EVERY {
+            sockets.extend([&session.client, &link.upstream].map(|socket| PollFd::new(socket, PollFlags::PRI)));
+            moved.push(session);
+        }
         if !timeout.is_zero() && session.idle_at_least(now) >= timeout {
             session.order_end(EndReason::Idle);
         }
@@ -51,5 +57,19 @@ fn look_at_some(worker: &Worker, route: &Route, id: u64) -> Option<u64> {
             }
         }
     }
+    for (session, ends) in moved.iter().zip(marked(&mut sockets).chunks(2)) {
+        if ends.contains(&true) {
+            session.look_behind_urgent();
+        }
+    }
     some.next().map(|(id, _)| *id)
+}
+
+/// Which of the sockets have urgent data: one system call for all of them.
+fn marked(sockets: &mut [PollFd<'_>]) -> Vec<bool> {
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if sockets.is_empty() || poll(sockets, Some(&at_once)).is_err() {
+        return Vec::new();
+    }
+    sockets.iter().map(|socket| socket.revents().contains(PollFlags::PRI)).collect()
 }

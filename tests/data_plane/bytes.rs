@@ -1,6 +1,7 @@
 //! Every byte arrives, once, in order.
 
 use crate::rig::{Rig, accept, eventually, joined, server};
+use socket2::Socket;
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpStream},
@@ -155,5 +156,25 @@ fn an_answer_is_delivered_whole_to_a_slow_reader_after_both_ends_have_finished()
         });
         assert_eq!(receive(client).0, total);
         sender.join().unwrap();
+    }
+}
+
+/// TDS and others interrupt a query so. What is marked stays behind, as in most relays; what surrounds it arrives.
+#[test]
+fn what_stands_behind_a_mark_of_urgent_data_arrives_whether_or_not_anything_follows() {
+    let (listener, address) = server();
+    let rig = Rig::to(1, address);
+    for finished in [true, false] {
+        let (client, mut upstream) = joined(&rig, &listener);
+        let mut client = Socket::from(client);
+        client.write_all(b"abc").unwrap();
+        client.send_out_of_band(b"X").unwrap();
+        client.write_all(b"def").unwrap();
+        if finished {
+            client.shutdown(Shutdown::Write).unwrap();
+        }
+        let mut heard = [0; 6];
+        upstream.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"abcdef", "FIN follows: {finished}");
     }
 }
