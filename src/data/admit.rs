@@ -44,7 +44,7 @@ pub(super) async fn admit(worker: &Worker, session: &Session, client: Option<&En
         let news = match &turn.row.admit {
             Admit::Hold => wait.for_change(&turn, std::future::pending()).await?,
             Admit::To { pace, .. } if *pace > 0 && !admitted_at_once(worker, session.pair(), *pace) => {
-                wait.for_change(&turn, session.pair().turn_at(&worker.shared, *pace)).await?
+                wait.for_change(&turn, session.pair().turn_at_pace(&worker.shared)).await?
             }
             Admit::To { .. } => News::Done,
         };

@@ -101,11 +101,21 @@ impl Pair {
         self.gate.try_lock().is_err()
     }
 
-    /// Waits in line until `pace` admits one more.
-    pub(super) async fn turn_at(&self, shared: &Shared, pace: u32) {
+    /// Waits in line until the pace, as it is then, admits one more.
+    pub(super) async fn turn_at_pace(&self, shared: &Shared) {
         let _first_in_line = self.gate.lock().await;
-        while let Err(wait) = self.totals.admit_one(shared, pace) {
+        while let Some(pace) = self.pace()
+            && let Err(wait) = self.totals.admit_one(shared, pace)
+        {
             tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// `None`: as many as come.
+    fn pace(&self) -> Option<u32> {
+        match self.row.borrow().admit {
+            Admit::To { pace, .. } if pace > 0 => Some(pace),
+            _ => None,
         }
     }
 

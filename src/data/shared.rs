@@ -1,6 +1,7 @@
 //! What the workers share: totals that limits are measured against, and the inboxes through which they hand each other
 //! clients. Atomics only on the session's path; the maps are locked when a table brings a new name.
 
+use super::pipe::most_pipes;
 use crate::model::{PairName, RouteName};
 use rustix::process::{Resource, getrlimit};
 use std::{
@@ -23,8 +24,8 @@ pub(super) const INBOX: usize = 1_024;
 /// How late a paced admission may use up its slot, so that a timer's grain does not slow the pace down.
 const PACE_SLACK: Duration = Duration::from_millis(20);
 
-/// Descriptors that sessions leave to the rest of the process, so that health checks, journal and API go on working when
-/// clients take all they can get; a quarter where there are few.
+/// Descriptors that sessions leave to health checks, journal and API, so that those go on working when clients take all they can
+/// get; a quarter where there are few. The workers' pipes and listeners come on top.
 const RESERVE: u64 = 256;
 
 /// One for all workers.
@@ -33,6 +34,8 @@ pub(super) struct Shared {
     began: Instant,
     /// Sessions that the process has descriptors for.
     room: u64,
+    /// Pipes that each worker may have.
+    pub(super) pipes: usize,
     loads: Box<[AtomicU64]>,
     inboxes: Box<[mpsc::Sender<Handed>]>,
     pairs: Mutex<BTreeMap<PairName, Weak<PairTotals>>>,
@@ -52,9 +55,14 @@ impl Shared {
     /// And each worker's end of its inbox.
     pub(super) fn new(workers: usize) -> (Arc<Self>, Vec<mpsc::Receiver<Handed>>) {
         let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(INBOX)).unzip();
+        let limit = getrlimit(Resource::Nofile).current;
+        let pipes = most_pipes(workers, limit);
+        // What is open at the start is mostly listeners, of which each worker takes a duplicate.
+        let open = std::fs::read_dir("/proc/self/fd").map_or(0, |open| open.count() as u64);
         let shared = Self {
             began: Instant::now(),
-            room: room(getrlimit(Resource::Nofile).current),
+            room: room(limit, 2 * (open + (pipes * workers) as u64)),
+            pipes,
             loads: (0..workers).map(|_| AtomicU64::new(0)).collect(),
             inboxes: inboxes.into(),
             pairs: Mutex::default(),
@@ -102,9 +110,10 @@ impl Shared {
     }
 }
 
-/// A session has two descriptors.
-fn room(descriptors: Option<u64>) -> u64 {
-    descriptors.map_or(u64::MAX, |limit| (limit - RESERVE.min(limit / 4)) / 2)
+/// A session has two descriptors. Whatever else is `taken`, half of them are for sessions.
+fn room(descriptors: Option<u64>, taken: u64) -> u64 {
+    let reserve = |limit: u64| (RESERVE.min(limit / 4) + taken).min(limit / 2);
+    descriptors.map_or(u64::MAX, |limit| (limit - reserve(limit)) / 2)
 }
 
 fn shared_entry<K: Ord + Clone, V: Default>(map: &Mutex<BTreeMap<K, Weak<V>>>, key: &K) -> Arc<V> {
@@ -209,9 +218,10 @@ mod tests {
 
     #[test]
     fn some_descriptors_are_left_to_the_rest_of_the_process() {
-        assert_eq!(room(Some(20_000)), 9_872);
-        assert_eq!(room(Some(400)), 150);
-        assert_eq!(room(None), u64::MAX);
+        assert_eq!(room(Some(20_000), 256), 9_744);
+        assert_eq!(room(Some(400), 24), 138);
+        assert_eq!(room(Some(400), 4_000), 100);
+        assert_eq!(room(None, 256), u64::MAX);
     }
 
     #[test]

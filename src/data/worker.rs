@@ -80,12 +80,12 @@ impl Worker {
         let WorkerPorts { table, outcomes, progress, queries, stats } = ports;
         let worker = Self {
             index,
+            pipes: PipePool::new(shared.pipes),
             shared,
             stats,
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into()),
             sealed: RefCell::new(vec![0; 4 * SCRATCH_BYTES].into()),
             handshakes: Handshakes::default(),
-            pipes: PipePool::default(),
             complaints: Complaints::default(),
             spin,
             news: Notify::new(),

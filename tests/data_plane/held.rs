@@ -167,3 +167,26 @@ fn newcomers_are_admitted_at_the_pace_over_all_workers() {
     eventually("nobody is held", || rig.held() == 0);
     drop(clients);
 }
+
+#[test]
+fn those_who_wait_for_the_pace_are_let_in_once_it_is_lifted() {
+    let (listener, address) = server();
+    let mut rig = Rig::holding(1);
+    let clients: Vec<_> = (0..30).map(|_| rig.client()).collect();
+    eventually("all are held", || rig.held() == 30);
+    rig.pair.admit = to("AGG_P", Side::Primary, address);
+    let pace_of = |rig: &mut Rig, wanted| {
+        if let failback::model::table::Admit::To { pace, .. } = &mut rig.pair.admit {
+            *pace = wanted;
+        }
+        rig.publish();
+    };
+    // Half a minute for all of them: longer than they are held.
+    pace_of(&mut rig, 1);
+    let mut upstreams = vec![accept(&listener)];
+    pace_of(&mut rig, 0);
+    upstreams.extend((1..30).map(|_| accept(&listener)));
+    eventually("nobody is held", || rig.held() == 0);
+    assert_eq!(rig.refused(RefuseReason::HoldExpired), 0);
+    drop(clients);
+}
