@@ -156,7 +156,7 @@ struct Driver {
     pairs: BTreeMap<PairName, Pair>,
     /// Last known records of pairs that were removed, should they come back.
     departed: BTreeMap<PairName, Stored>,
-    incarnations: u64,
+    incarnations: u32,
     /// Inputs that follow from effects; handled before anything else.
     backlog: VecDeque<(PairName, Input)>,
     checks: JoinSet<probe::Ended>,

@@ -60,7 +60,7 @@ pub struct Routing {
 /// Sessions to be closed; see [`crate::model::table::CloseOrder`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Closing {
-    /// Rises with every order; an epoch or restart never resets it (the epoch is its upper half).
+    /// Rises with every order of this process, also when the pair's machine is made anew (its number is the upper half).
     pub id: u64,
     /// Sessions on this upstream are spared.
     pub spare_upstream: Option<UpstreamName>,

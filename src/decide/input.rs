@@ -128,6 +128,8 @@ pub struct Start {
     pub spec: PairSpec,
     /// What the journal had.
     pub stored: Stored,
+    /// Numbers the machines of this process; each is higher than those before it, whichever pair they were for.
+    pub incarnation: u32,
     /// Seed of all jitter.
     pub seed: u64,
 }

@@ -70,7 +70,7 @@ pub struct PairMachine {
     /// In `NoServer`: the migration to the lost upstream that goes on when it returns.
     unfinished: Option<Journey>,
     closing: Option<Closing>,
-    closings: u32,
+    closings: u64,
     /// In `NoServer`: the sessions of the lost upstream are closed.
     cut: bool,
     flap: Flap,

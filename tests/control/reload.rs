@@ -135,3 +135,30 @@ fn servers_that_swap_their_addresses_need_force() {
     assert_eq!(code, 200, "{answer}");
     eventually("clients go to the address now called AGG_P", || proxy.reaches("AGG_B").then_some(()));
 }
+
+#[test]
+fn a_pair_that_was_removed_and_came_back_still_has_one_side_at_a_time() {
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let proxy = Proxy::start(&primary, &backup, PROMPT);
+    proxy.until_health("AGG_B", HealthName::Up);
+    primary.kill();
+    proxy.settled_on(Side::Backup);
+    let whole = fs::read_to_string(proxy.config()).expect("its configuration");
+    let (rest, _) = whole.split_once("[pairs.").expect("pairs come last but for the routes");
+    let other = Server::start("OTHER");
+    fs::write(proxy.config(), format!("{rest}[pairs.OTHER]\nprimary = {}\n", other.toml())).expect("it is written");
+    let (code, answer) = reload(&proxy);
+    assert!(code == 200 && answer.contains("removed"), "{code} {answer}");
+    fs::write(proxy.config(), whole).expect("it is written");
+    assert_eq!(reload(&proxy).0, 200);
+    proxy.settled_on(Side::Backup);
+    let mut old = proxy.client();
+    assert_eq!(old.server(), "AGG_B");
+
+    primary.revive();
+    proxy.until_health("AGG_P", HealthName::Up);
+    assert!(proxy.admin.resync("AGG_V", "{}").accepted);
+    eventually("the primary serves", || proxy.reaches("AGG_P").then_some(()));
+
+    assert!(old.ended(), "it is on the backup while the primary serves");
+}

@@ -293,7 +293,8 @@ impl World {
             return;
         }
         let mut spec = self.proxy.spec.clone();
-        match self.chance.below(3) {
+        match self.chance.below(4) {
+            3 => return self.pair_is_removed_and_added(),
             0 => spec.failback.pace = self.chance.pick(&[0, 5]),
             1 => spec.failback.stable_for = self.chance.millis(100, 4000),
             _ if spec.backups.len() == 2 => spec.backups.truncate(1),
@@ -303,6 +304,16 @@ impl World {
         self.proxy.spec = spec.clone();
         self.tell_after(Duration::ZERO, Input::Reconfigured(Box::new(spec)));
         self.resolve(2, Duration::from_millis(5));
+    }
+
+    /// Another machine in the same process, whose workers remember what they were told by the one before.
+    fn pair_is_removed_and_added(&mut self) {
+        let seen: Vec<_> = self.workers.iter().map(|worker| worker.seen_order).collect();
+        self.proxy_dies();
+        for (worker, seen) in self.workers.iter_mut().zip(seen) {
+            worker.seen_order = seen;
+        }
+        self.proxy_starts();
     }
 
     /// Everything is mended, and stays so.

@@ -125,7 +125,8 @@ impl World {
         self.log(|| format!("the proxy starts with {stored:?}"));
         self.proxy.incarnation += 1;
         self.proxy.acknowledged = self.proxy.disk.last().cloned().filter(|_| !matches!(stored, Stored::Unreadable));
-        let start = Start { spec: self.proxy.spec.clone(), stored, seed: self.chance.draw() };
+        let incarnation = self.proxy.incarnation;
+        let start = Start { spec: self.proxy.spec.clone(), stored, incarnation, seed: self.chance.draw() };
         self.proxy.machine = Some(PairMachine::new(start, self.now));
         self.carry_out_effects();
         self.machine_wakes(self.proxy.incarnation, None);

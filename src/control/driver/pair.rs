@@ -45,13 +45,17 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    pub(super) fn new(spec: PairSpec, stored: Stored, incarnation: u64, metrics: Arc<PairMetrics>, now: Time) -> Self {
-        let start =
-            Start { spec: spec.clone(), stored: stored.clone(), seed: RandomState::new().build_hasher().finish() };
+    pub(super) fn new(spec: PairSpec, stored: Stored, incarnation: u32, metrics: Arc<PairMetrics>, now: Time) -> Self {
+        let start = Start {
+            spec: spec.clone(),
+            stored: stored.clone(),
+            incarnation,
+            seed: RandomState::new().build_hasher().finish(),
+        };
         Self {
             spec,
             machine: PairMachine::new(start, now),
-            incarnation,
+            incarnation: u64::from(incarnation),
             metrics,
             wake: None,
             told: None,

@@ -165,8 +165,7 @@ impl PairMachine {
         reason: EndReason,
     ) -> u64 {
         self.closings += 1;
-        // The epoch is the upper half, so that the number rises over restarts too.
-        let id = (self.core.epoch.0 << 32) | u64::from(self.closings);
+        let id = self.closings;
         self.closing = Some(Closing { id, spare_upstream, spare_exempt, allowed, reason });
         id
     }

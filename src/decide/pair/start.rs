@@ -22,11 +22,11 @@ use crate::{
 use std::collections::VecDeque;
 
 /// The epoch while the journal can't be read: far above what a pair can have reached (at three changes every ten minutes, after
-/// a century), so that the next one is new, and far below what the upper half of a close order's number can hold.
+/// a century), so that the next one is new.
 const UNREADABLE: Epoch = Epoch(1 << 24);
 
 pub(super) fn machine(start: Start, now: Time) -> PairMachine {
-    let Start { spec, stored, seed } = start;
+    let Start { spec, stored, incarnation, seed } = start;
     // A restart is a gap in our watching: no signal from before it holds.
     let generation = match &stored {
         Stored::Record(record) => record.generation + 1,
@@ -54,7 +54,7 @@ pub(super) fn machine(start: Start, now: Time) -> PairMachine {
         migration: None,
         unfinished: None,
         closing: None,
-        closings: 0,
+        closings: u64::from(incarnation) << 32,
         cut: false,
         rewrite: false,
         flap: Flap::default(),
