@@ -5,11 +5,11 @@
 
 use crate::{
     decide::{effect::CheckId, input::CheckResult},
-    model::{PairName, UpstreamName, proxy_protocol::HeaderVersion, spec::Check},
+    model::{PairName, UpstreamName, proxy_protocol::HeaderVersion, spec::Check, tls::TlsFailure},
     net::{
         dial::{DialError, FirstWord, dial},
         proxy_protocol::{self, Endpoints},
-        tls::{Certificate, classify},
+        tls::{Certificate, classify, refused_until},
     },
 };
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -47,8 +47,17 @@ pub struct Target {
 pub struct Checked {
     /// How it ended.
     pub result: CheckResult,
-    /// When the certificate that was shown expires, in seconds since 1970.
+    /// What its handshake showed.
+    pub handshake: Handshake,
+}
+
+/// What the TLS handshake of a check showed; nothing where there was none.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Handshake {
+    /// When the certificate that was shown expires, believed or not, in seconds since 1970.
     pub expires: Option<i64>,
+    /// Why it failed.
+    pub failure: Option<TlsFailure>,
 }
 
 /// A check that ended.
@@ -64,8 +73,8 @@ pub struct Ended {
     pub upstream: UpstreamName,
     /// How it ended.
     pub result: CheckResult,
-    /// When the certificate that was shown expires, in seconds since 1970.
-    pub expires: Option<i64>,
+    /// What its handshake showed.
+    pub handshake: Handshake,
 }
 
 /// Checks once. A check whose deadline passed while its answer was there already has passed; one whose deadline was
@@ -73,10 +82,10 @@ pub struct Ended {
 pub async fn check(target: &Target) -> Checked {
     let start = Instant::now();
     let deadline = start + target.timeout;
-    let (mut answer, mut expires) = (Vec::new(), None);
+    let (mut answer, mut handshake) = (Vec::new(), Handshake::default());
     let result = match dial_again(&target.addresses, target.timeout).await {
         Ok(stream) => {
-            let spoken = speak(stream, target, &mut answer, &mut expires);
+            let spoken = speak(stream, target, &mut answer, &mut handshake);
             timeout_at(deadline, spoken).await.unwrap_or(Err(CheckResult::TimedOut))
         }
         Err(DialError::Refused | DialError::Unreachable(_)) => Err(CheckResult::Refused),
@@ -93,7 +102,7 @@ pub async fn check(target: &Target) -> Checked {
         (Err(CheckResult::TimedOut), Check::SendExpect { expect, .. }) if !answer.is_empty() => wrong(&answer, expect),
         (Err(failure), _) => failure,
     };
-    Checked { result, expires }
+    Checked { result, handshake }
 }
 
 /// What comes after the connection stands.
@@ -101,7 +110,7 @@ async fn speak(
     mut stream: TcpStream,
     target: &Target,
     answer: &mut Vec<u8>,
-    expires: &mut Option<i64>,
+    handshake: &mut Handshake,
 ) -> Result<(), CheckResult> {
     let header = match &target.check {
         Check::Tls { header } | Check::SendExpect { header, .. } => *header,
@@ -114,13 +123,13 @@ async fn speak(
     match (&target.check, &target.tls) {
         (Check::Connect, _) | (Check::Tls { .. }, None) => Ok(()),
         (Check::Tls { .. }, Some(tls)) => {
-            let mut secured = shake(stream, tls, expires).await?;
+            let mut secured = shake(stream, tls, handshake).await?;
             // A server that finds its log full of connections cut short would rather be told.
             let _told = secured.shutdown().await;
             Ok(())
         }
         (Check::SendExpect { send, expect, .. }, Some(tls)) => {
-            converse(shake(stream, tls, expires).await?, send, expect, answer).await
+            converse(shake(stream, tls, handshake).await?, send, expect, answer).await
         }
         (Check::SendExpect { send, expect, .. }, None) => converse(stream, send, expect, answer).await,
     }
@@ -130,18 +139,25 @@ async fn speak(
 async fn shake(
     stream: TcpStream,
     (config, name): &(Arc<ClientConfig>, ServerName<'static>),
-    expires: &mut Option<i64>,
+    seen: &mut Handshake,
 ) -> Result<TlsStream<TcpStream>, CheckResult> {
+    // Until it is over: the deadline ends it from outside.
+    seen.failure = Some(TlsFailure::TimedOut);
     let secured = TlsConnector::from(Arc::clone(config)).connect(name.clone(), stream).await;
     let secured = secured.map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(tls) => {
             let (reason, words) = classify(tls);
+            *seen = Handshake { expires: refused_until(tls), failure: Some(reason) };
             CheckResult::Wrong(format!("{}: {words}", reason.words()))
         }
-        None => broken(&error),
+        None => {
+            seen.failure = Some(TlsFailure::Closed);
+            broken(&error)
+        }
     })?;
     let leaf = secured.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    *expires = leaf.and_then(|leaf| Certificate::read(leaf).ok()).map(|leaf| leaf.not_after);
+    let expires = leaf.and_then(|leaf| Certificate::read(leaf).ok()).map(|leaf| leaf.not_after);
+    *seen = Handshake { expires, failure: None };
     Ok(secured)
 }
 

@@ -4,7 +4,7 @@
 use crate::{
     config::Config,
     model::{PairName, RouteName, causes::chain, spec::PairSpec, table::UpstreamTls, tls::TerminateSpec},
-    net::tls::{Certificate, Connector, SetupError, certificates, server_config},
+    net::tls::{Connector, SetupError, server_config},
 };
 use rustls::{ClientConfig, ServerConfig, pki_types::ServerName};
 use std::{
@@ -29,6 +29,8 @@ struct RouteSecrets {
     spec: TerminateSpec,
     stamps: Stamps,
     config: Arc<ServerConfig>,
+    /// When each identity's certificate expires, in seconds since 1970.
+    ends: Vec<i64>,
 }
 
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ struct PairSecrets {
     stamps: Stamps,
     sessions: Arc<UpstreamTls>,
     checks: Arc<ClientConfig>,
+    /// When our certificate expires, in seconds since 1970.
+    end: Option<i64>,
 }
 
 /// What could not be loaded; the rest was.
@@ -149,22 +153,36 @@ impl Loaded {
         Some((Arc::clone(&secrets.checks), secrets.sessions.ask_for.clone()))
     }
 
-    /// When our own certificates expire, in seconds since 1970, by whose they are and their file's name.
-    pub fn expiries(&self) -> impl Iterator<Item = (String, i64)> {
+    /// When our own certificates, as they are shown now, expire, in seconds since 1970: by whose they are and their file's
+    /// name, with as many of its folders as tell it from the owner's other files.
+    #[must_use]
+    pub fn expiries(&self) -> BTreeMap<String, i64> {
         let routes = self.routes.iter().flat_map(|(name, secrets)| {
-            secrets.spec.identities.iter().map(move |files| (name.to_string(), files.cert.clone()))
+            secrets.spec.identities.iter().zip(&secrets.ends).map(move |(files, end)| (&**name, &*files.cert, *end))
         });
         let pairs = self.pairs.iter().filter_map(|(name, secrets)| {
             let identity = secrets.spec.tls.as_ref()?.identity.as_ref()?;
-            Some((name.to_string(), identity.cert.clone()))
+            Some((&**name, &*identity.cert, secrets.end?))
         });
-        let all: Vec<_> = routes.chain(pairs).collect();
-        all.into_iter().filter_map(|(whose, file)| {
-            let label = format!("{whose}/{}", file.file_name().unwrap_or_default().to_string_lossy());
-            let leaf = certificates(&file).ok()?;
-            Some((label, Certificate::read(leaf.first()?).ok()?.not_after))
-        })
+        let all: Vec<(&str, &Path, i64)> = routes.chain(pairs).collect();
+        let mut ends = BTreeMap::new();
+        for (whose, file, end) in &all {
+            let others = all.iter().filter(|(other, ..)| other == whose).map(|(_, other, _)| *other);
+            let label = format!("{whose}/{}", short_name(file, others).display());
+            // A route and a pair of one name may show the same file, loaded at different times.
+            ends.entry(label).and_modify(|known: &mut i64| *known = (*known).min(*end)).or_insert(*end);
+        }
+        ends
     }
+}
+
+/// As much of the end of `path` as no other path of `all` ends with.
+fn short_name<'a>(path: &Path, all: impl Iterator<Item = &'a Path>) -> PathBuf {
+    let parts: Vec<_> = path.components().collect();
+    let same =
+        |other: &Path| other.components().rev().zip(parts.iter().rev()).take_while(|(its, mine)| its == *mine).count();
+    let shared = all.filter(|other| *other != path).map(same).max().unwrap_or(0);
+    parts.iter().skip(parts.len().saturating_sub(shared + 1)).collect()
 }
 
 fn keep<K: Ord + Clone, V: Clone>(
@@ -191,7 +209,8 @@ fn keep<K: Ord + Clone, V: Clone>(
 fn load_route(spec: &TerminateSpec) -> Result<RouteSecrets, SetupError> {
     // Before the files are read: one that changes meanwhile is read again.
     let stamps = Stamps::of(files_of_route(spec));
-    Ok(RouteSecrets { spec: spec.clone(), stamps, config: Arc::new(server_config(spec)?) })
+    let (config, ends) = server_config(spec)?;
+    Ok(RouteSecrets { spec: spec.clone(), stamps, config: Arc::new(config), ends })
 }
 
 fn load_pair(spec: &PairSpec) -> Result<PairSecrets, SetupError> {
@@ -203,7 +222,8 @@ fn load_pair(spec: &PairSpec) -> Result<PairSecrets, SetupError> {
         configs.insert(upstream.name.clone(), Arc::new(connector.for_sessions()?));
     }
     let sessions = Arc::new(UpstreamTls { configs, ask_for: connector.ask_for() });
-    Ok(PairSecrets { spec: spec.clone(), stamps, sessions, checks: Arc::new(connector.for_checks()?) })
+    let (checks, end) = (Arc::new(connector.for_checks()?), connector.not_after());
+    Ok(PairSecrets { spec: spec.clone(), stamps, sessions, checks, end })
 }
 
 /// As far as TLS is concerned.
@@ -252,5 +272,19 @@ impl Stamp {
             modified: (file.mtime(), file.mtime_nsec()),
             changed: (file.ctime(), file.ctime_nsec()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_called_as_briefly_as_tells_it_from_others() {
+        let files = ["/run/x/tls.crt", "/run/y/tls.crt", "/run/y/other.crt", "/srv/y/tls.crt"].map(Path::new);
+        let short = |path: &str| short_name(Path::new(path), files.into_iter());
+        assert_eq!(short("/run/x/tls.crt"), Path::new("x/tls.crt"));
+        assert_eq!(short("/run/y/tls.crt"), Path::new("run/y/tls.crt"));
+        assert_eq!(short("/run/y/other.crt"), Path::new("other.crt"));
     }
 }

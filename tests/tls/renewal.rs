@@ -1,7 +1,7 @@
 //! Certificates that change on disk.
 
 use crate::{
-    authority::Authority,
+    authority::{Authority, Wish},
     client::Client,
     common::{eventually, proxy::Proxy},
     passing::{ending, pair},
@@ -72,6 +72,34 @@ fn a_key_that_does_not_fit_or_a_half_written_file_leaves_the_old_ones_and_is_sai
         let status = proxy.cli_says(&["status"]);
         (!status.contains("not whole")).then_some(())
     });
+}
+
+/// Not what lies on the disk: a renewal that does not fit is shown to nobody. As Kubernetes has them, files of one name lie in
+/// folders of their own.
+#[test]
+fn x6_the_metric_says_when_what_is_shown_expires() {
+    let authority = Authority::new();
+    let wish = |days| Wish { dns: &["AGG_V"], days, ..Wish::default() };
+    for (folder, days) in [("x", 50), ("y", 70)] {
+        fs::create_dir(authority.path(folder)).unwrap();
+        authority.sign(&format!("{folder}/tls"), &wish(days));
+    }
+    let file = |name: &str| authority.path(name);
+    let identity = |of: &str| {
+        let path = file(of).join("tls");
+        format!("cert = {:?}, key = {:?}", path.with_extension("pem"), path.with_extension("key"))
+    };
+    let route = format!("tls = {{ {}, certs = [{{ {} }}] }}\n", identity("x"), identity("y"));
+    let (primary, backup) = (Server::plain("AGG_P"), Server::plain("AGG_B"));
+    let proxy = Proxy::with_route(&pair(&primary, &backup, ""), &route);
+    let end = |name: &str| proxy.admin.metric("failback_certificate_expiry_timestamp_seconds", &[("name", name)]);
+    let (x, y) = (end("probes/x/tls.pem"), end("probes/y/tls.pem"));
+    assert!(x > 0.0 && (y - x - 20.0 * 86_400.0).abs() < 3600.0, "{x} {y}");
+
+    authority.sign("other", &wish(1));
+    fs::copy(file("other.pem"), file("x/tls.pem")).unwrap();
+    eventually("it is said", || proxy.cli_says(&["status"]).contains("is not that of the certificate").then_some(()));
+    assert_eq!((end("probes/x/tls.pem"), end("probes/y/tls.pem")), (x, y));
 }
 
 #[test]

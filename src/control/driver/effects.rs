@@ -100,11 +100,11 @@ impl Driver {
         };
         let (pair, machine) = (name.clone(), pair.incarnation);
         self.checks.spawn(async move {
-            let probe::Checked { result, expires } = match refused {
-                Some(result) => probe::Checked { result, expires: None },
+            let probe::Checked { result, handshake } = match refused {
+                Some(result) => probe::Checked { result, handshake: probe::Handshake::default() },
                 None => probe::check(&target).await,
             };
-            probe::Ended { pair, machine, check, upstream, result, expires }
+            probe::Ended { pair, machine, check, upstream, result, handshake }
         });
     }
 

@@ -3,11 +3,13 @@
 use super::{
     Driver,
     pair::{Addresses, Pair},
-    progress, words,
+    progress,
+    renew::shown_by,
+    words,
 };
 use crate::{
     control::{journal::News, probe, resolve::Resolved},
-    decide::input::{Input, Stored},
+    decide::input::{CheckResult, Input, Stored},
     model::{PairName, Time, ports::Outcome, spec::PairSpec},
 };
 
@@ -61,12 +63,16 @@ impl Driver {
     }
 
     pub(super) fn check_ended(&mut self, ended: probe::Ended) {
-        let probe::Ended { pair: name, machine, check, upstream, result, expires } = ended;
+        let probe::Ended { pair: name, machine, check, upstream, result, handshake } = ended;
         let Some(pair) = self.pairs.get(&name).filter(|pair| pair.incarnation == machine) else { return };
         pair.metrics.check(&upstream, &result);
-        if let Some(expires) = expires {
+        if let Some(expires) = handshake.expires {
             self.tls.seen(&name, &upstream, expires);
-            self.metrics.certificates(self.tls.expiries());
+            self.metrics.certificate(shown_by(&name, &upstream), expires);
+        }
+        // A deadline that we noticed too late is not the server's fault.
+        if let Some(failure) = handshake.failure.filter(|_| !matches!(result, CheckResult::Local(_))) {
+            self.metrics.check_handshake_failed(failure);
         }
         self.input(&name, Input::CheckDone { check, result });
     }

@@ -42,8 +42,9 @@ impl Renewals {
 
     /// All certificates, by whose they are, with their end in seconds since 1970.
     pub(super) fn expiries(&self) -> BTreeMap<String, i64> {
-        let seen = self.seen.iter().map(|((pair, upstream), expires)| (format!("{pair}/{upstream}"), *expires));
-        self.loaded.expiries().chain(seen).collect()
+        let mut ends = self.loaded.expiries();
+        ends.extend(self.seen.iter().map(|((pair, upstream), expires)| (shown_by(pair, upstream), *expires)));
+        ends
     }
 
     /// What an operator should look at.
@@ -68,6 +69,11 @@ impl Renewals {
         self.watching = JoinSet::new();
         self.watching.spawn(changed(config.clone(), self.loaded.clone(), self.troubles.clone()));
     }
+}
+
+/// What the certificate that an upstream shows is called.
+pub(super) fn shown_by(pair: &PairName, upstream: &UpstreamName) -> String {
+    format!("{pair}/{upstream}")
 }
 
 impl Driver {

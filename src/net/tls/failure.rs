@@ -19,11 +19,27 @@ pub struct VerifyError {
 }
 
 impl VerifyError {
-    /// As it passes through rustls; [`classify`] finds it again.
-    pub(super) fn into_rustls(self) -> Error {
+    /// As it passes through rustls with the end of the certificate concerned; [`classify`] and [`refused_until`] find them
+    /// again.
+    pub(super) fn into_rustls(self, not_after: Option<i64>) -> Error {
         // The alert that goes out with it is of the certificate's own kind (RFC 8446 §6.2).
-        Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(self))))
+        Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Refused { why: self, not_after }))))
     }
+}
+
+/// A certificate that was shown and not believed.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+struct Refused {
+    why: VerifyError,
+    not_after: Option<i64>,
+}
+
+/// When the certificate that made a handshake fail expires, in seconds since 1970; `None` if it failed for another reason.
+#[must_use]
+pub fn refused_until(error: &Error) -> Option<i64> {
+    let Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) = error else { return None };
+    inner.downcast_ref::<Refused>()?.not_after
 }
 
 /// A handshake's error as a reason and in words.
@@ -70,9 +86,9 @@ fn alert_words(alert: Alert) -> (TlsFailure, String) {
 /// What webpki says of a certificate; `seen` is the leaf, for what it is called and when it is valid.
 pub(super) fn from_certificate_error(error: &CertificateError, seen: Option<&Certificate>) -> VerifyError {
     if let CertificateError::Other(OtherError(inner)) = error
-        && let Some(told) = inner.downcast_ref::<VerifyError>()
+        && let Some(Refused { why, .. }) = inner.downcast_ref()
     {
-        return told.clone();
+        return why.clone();
     }
     let whose = seen.map_or("the certificate".into(), |seen| format!("the certificate of {}", seen.subject));
     let (reason, words) = match error {

@@ -82,6 +82,11 @@ pub(super) fn identity(files: &IdentityFiles) -> Result<Arc<CertifiedKey>, FileE
     }
 }
 
+/// When the identity's certificate expires, in seconds since 1970.
+pub(super) fn not_after(identity: &CertifiedKey) -> Option<i64> {
+    Some(Certificate::read(identity.cert.first()?).ok()?.not_after)
+}
+
 /// All names that the identity's certificate carries.
 pub(super) fn names_of(identity: &CertifiedKey) -> Vec<String> {
     let leaf = identity.cert.first().and_then(|leaf| Certificate::read(leaf).ok());

@@ -33,21 +33,23 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// TLS as the route's clients see it.
+/// TLS as the route's clients see it, and when the certificate of each identity expires, in seconds since 1970.
 ///
 /// # Errors
 /// [`SetupError`].
-pub fn server_config(spec: &TerminateSpec) -> Result<ServerConfig, SetupError> {
+pub fn server_config(spec: &TerminateSpec) -> Result<(ServerConfig, Vec<i64>), SetupError> {
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13, &TLS12])?;
     let builder = match &spec.client_ca {
         Some(ca) => builder.with_client_cert_verifier(verify::client_verifier(files::roots(ca)?, &spec.client_names)?),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder.with_cert_resolver(Arc::new(ByName::load(&spec.identities)?));
+    let shown = ByName::load(&spec.identities)?;
+    let ends = shown.all.iter().filter_map(|(_, identity)| files::not_after(identity)).collect();
+    let mut config = builder.with_cert_resolver(Arc::new(shown));
     config.alpn_protocols = spec.alpn.iter().map(|name| name.clone().into_bytes()).collect();
     // Stateless, and renewed by itself: a client resumes with whichever worker gets it.
     config.ticketer = aws_lc_rs::Ticketer::new()?;
-    Ok(config)
+    Ok((config, ends))
 }
 
 /// TLS to one upstream of a pair. What is resumed with it began with it, so that no certificate goes unseen.
@@ -67,6 +69,12 @@ impl Connector {
         let roots = spec.ca.as_deref().map_or_else(|| Ok(RootCertStore::empty()), files::roots)?;
         let identity = spec.identity.as_ref().map(files::identity).transpose()?;
         Ok(Self { spec: Arc::clone(spec), verifier: Arc::new(UpstreamVerifier::new(spec, roots)), identity })
+    }
+
+    /// When what we show to upstreams expires, in seconds since 1970.
+    #[must_use]
+    pub fn not_after(&self) -> Option<i64> {
+        self.identity.as_deref().and_then(files::not_after)
     }
 
     /// For sessions: resumes what it can.

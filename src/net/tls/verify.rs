@@ -163,7 +163,8 @@ impl ServerCertVerifier for UpstreamVerifier {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.judge(leaf, others, now).map(|_| ServerCertVerified::assertion()).map_err(VerifyError::into_rustls)
+        let judged = self.judge(leaf, others, now).map(|_| ServerCertVerified::assertion());
+        judged.map_err(|error| error.into_rustls(Certificate::read(leaf).ok().map(|leaf| leaf.not_after)))
     }
 
     fn verify_tls12_signature(
@@ -264,7 +265,7 @@ impl ClientCertVerifier for NamedClients {
                 VerifyError { reason: TlsFailure::WrongName, words }
             }
         };
-        Err(refused.into_rustls())
+        Err(refused.into_rustls(Some(seen.not_after)))
     }
 
     fn verify_tls12_signature(

@@ -164,16 +164,20 @@ fn render_workers(page: &mut Page, workers: &Workers) {
     single("failback_outcomes_dropped_total", "Passive evidence that found the control plane's inbox full.", |w| {
         &w.outcomes_dropped
     });
+}
+
+/// Handshakes that failed; those of checks are the upstreams' as well as those of sessions.
+pub(super) fn render_handshakes(page: &mut Page, workers: &Workers, of_checks: &[u64]) {
     page.family(
         Kind::Counter,
         "failback_tls_handshake_failures_total",
-        "TLS handshakes that failed, by the other end.",
+        "TLS handshakes that failed, by the other end; health checks' too.",
     );
-    for (at, reason) in TlsFailure::ALL.iter().enumerate() {
+    for (at, (reason, of_checks)) in TlsFailure::ALL.iter().zip(of_checks).enumerate() {
         let client = |worker: &WorkerStats| worker.client_handshakes_failed[at].get();
         let upstream = |worker: &WorkerStats| worker.upstream_handshakes_failed[at].get();
         let sum = |of: &dyn Fn(&WorkerStats) -> u64| workers.stats.iter().map(|worker| of(worker)).sum::<u64>();
         page.sample(&[("peer", "client"), ("reason", reason.as_str())], sum(&client));
-        page.sample(&[("peer", "upstream"), ("reason", reason.as_str())], sum(&upstream));
+        page.sample(&[("peer", "upstream"), ("reason", reason.as_str())], sum(&upstream) + of_checks);
     }
 }

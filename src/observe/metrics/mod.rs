@@ -15,7 +15,7 @@ mod text;
 
 pub use pair::PairMetrics;
 
-use crate::model::{PairName, RouteName, ports::Workers, spec::PairSpec};
+use crate::model::{PairName, RouteName, ports::Workers, spec::PairSpec, tls::TlsFailure};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -35,6 +35,7 @@ struct Table {
     routes: BTreeSet<(RouteName, PairName)>,
     requests_refused: [u64; REQUEST_REFUSALS.len()],
     certificates: BTreeMap<String, i64>,
+    check_handshakes_failed: [u64; TlsFailure::ALL.len()],
 }
 
 /// Why the API's guard refuses a request: the last words of the problem's type.
@@ -73,7 +74,17 @@ impl Metrics {
         }
     }
 
-    /// When each certificate expires, in seconds since 1970.
+    /// When one certificate expires, in seconds since 1970.
+    pub fn certificate(&self, name: String, expires: i64) {
+        self.table().certificates.insert(name, expires);
+    }
+
+    /// Counts a check whose TLS handshake failed.
+    pub fn check_handshake_failed(&self, reason: TlsFailure) {
+        self.table().check_handshakes_failed[reason as usize] += 1;
+    }
+
+    /// When each certificate there is expires, in seconds since 1970.
     pub fn certificates(&self, expiries: BTreeMap<String, i64>) {
         self.table().certificates = expiries;
     }
@@ -87,6 +98,7 @@ impl Metrics {
         page.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
         pair::render(&mut page, &table.pairs);
         flows::render(&mut page, workers, &table.routes, &table.pairs);
+        flows::render_handshakes(&mut page, workers, &table.check_handshakes_failed);
         page.family(
             Kind::Counter,
             "failback_admin_requests_refused_total",
