@@ -15,9 +15,9 @@ use failback::model::view::HealthName;
 use rcgen::ExtendedKeyUsagePurpose;
 use std::path::Path;
 
-/// What is said of a backup with this certificate while all is well.
+/// What is said of a backup with this certificate while all is well; it is counted for `reason` and its end is known.
 #[track_caller]
-fn said_of_backup(authority: &Authority, identity: &Path) -> String {
+fn said_of_backup(authority: &Authority, identity: &Path, reason: &str) -> String {
     let good = authority.server("good", &["AGG_V"]);
     let (primary, backup) = (Server::secure("AGG_P", &good), Server::secure("AGG_B", identity));
     let proxy = Proxy::with_pair(&pair(&primary, &backup, &begun(authority, "")));
@@ -26,7 +26,14 @@ fn said_of_backup(authority: &Authority, identity: &Path) -> String {
     let status = proxy.cli_says(&["status"]);
     assert!(status.contains("AGG_B is down"), "{status}");
     assert_eq!(proxy.leads_to(), "AGG_P");
-    seen.upstreams[1].last_failure.clone().unwrap()
+    let failure = seen.upstreams[1].last_failure.clone().unwrap();
+    let why = proxy.cli_says(&["why", "AGG_V"]);
+    assert!(why.contains("if AGG_P failed now, nobody could stand in: AGG_B") && why.contains(&failure), "{why}");
+    let labels = [("peer", "upstream"), ("reason", reason)];
+    assert!(proxy.admin.metric("failback_tls_handshake_failures_total", &labels) > 0.0);
+    let page = proxy.admin.get("/metrics").unwrap().1;
+    assert!(page.contains("failback_certificate_expiry_timestamp_seconds{name=\"AGG_V/AGG_B\"}"), "{page}");
+    failure
 }
 
 #[test]
@@ -34,17 +41,19 @@ fn x6_a_backup_whose_certificate_would_not_do_is_down_before_it_is_needed() {
     let authority = Authority::new();
     let wish = Wish { dns: &["AGG_V"], ..Wish::default() };
     let wrong = authority.server("wrong", &["agg-b.example.net"]);
-    assert!(said_of_backup(&authority, &wrong).contains("wanted AGG_V; it carries DNS agg-b.example.net"));
+    assert!(
+        said_of_backup(&authority, &wrong, "wrong_name").contains("wanted AGG_V; it carries DNS agg-b.example.net")
+    );
     let old = authority.sign("old", &Wish { days: -1, ..wish });
-    assert!(said_of_backup(&authority, &old).contains("has expired"));
+    assert!(said_of_backup(&authority, &old, "expired").contains("has expired"));
     let client = authority.sign(
         "client",
         &Wish { usage: ExtendedKeyUsagePurpose::ClientAuth, ..Wish { dns: &["AGG_V"], ..Wish::default() } },
     );
-    assert!(said_of_backup(&authority, &client).contains("not made for this use"));
+    assert!(said_of_backup(&authority, &client, "wrong_usage").contains("not made for this use"));
     let stranger = Authority::called("Stranger");
     let identity = stranger.server("stranger", &["AGG_V"]);
-    assert!(said_of_backup(&authority, &identity).contains("its issuer is CN=Stranger"));
+    assert!(said_of_backup(&authority, &identity, "unknown_issuer").contains("its issuer is CN=Stranger"));
 }
 
 #[test]

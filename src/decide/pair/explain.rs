@@ -102,6 +102,9 @@ impl PairMachine {
         if self.core.side == Side::Backup && self.home().is_some() {
             self.blockers_of_return(now, &mut blockers);
         }
+        if self.core.state == State::OnPrimary && serving {
+            self.blockers_of_failover(&mut blockers);
+        }
         if self.core.side == Side::Backup || !serving {
             self.blockers_by_order(&mut blockers);
         }
@@ -119,24 +122,45 @@ impl PairMachine {
             None => format!("{turn}, whose turn it is, was removed from the configuration"),
             Some(active) => format!("{turn}, whose turn it is, {}", health_words(active)),
         });
-        for other in self.upstreams.iter().filter(|other| other.name != *turn && other.role == UpstreamRole::Backup) {
+        for other in self.backups().filter(|other| other.name != *turn) {
             let name = &other.name;
-            blockers.push(match self.core.side {
-                Side::Backup => format!(
+            blockers.extend(match self.core.side {
+                Side::Backup => Some(format!(
                     "{name} is not known to hold what {turn} took, so it is not used by itself: if it does, `failback \
                      switch {} --to backup --force`",
                     self.spec.name
-                ),
-                Side::Primary if !other.health.is_up() => format!("{name} {}", health_words(other)),
-                Side::Primary if !other.health.is_admitted() => {
-                    format!("{name} has not been healthy for stable_for yet")
-                }
-                Side::Primary if !self.is_admissible_backup(other) => {
-                    format!("{name} has no valid resync signal: `failback resync {} --of backup`", self.spec.name)
-                }
-                Side::Primary => continue,
+                )),
+                Side::Primary => self.backup_doubt(other),
             });
         }
+    }
+
+    /// Why a failover would find nobody, while all is well.
+    fn blockers_of_failover(&self, blockers: &mut Vec<String>) {
+        let doubts: Option<Vec<String>> = self.backups().map(|backup| self.backup_doubt(backup)).collect();
+        if let Some(doubts) = doubts.filter(|doubts| !doubts.is_empty()) {
+            let lost = &self.core.upstream;
+            blockers.push(format!("if {lost} failed now, nobody could stand in: {}", doubts.join("; ")));
+        }
+    }
+
+    fn backups(&self) -> impl Iterator<Item = &Upstream> {
+        self.upstreams.iter().filter(|upstream| upstream.role == UpstreamRole::Backup)
+    }
+
+    /// Why this backup could not stand in for the primary.
+    fn backup_doubt(&self, backup: &Upstream) -> Option<String> {
+        let name = &backup.name;
+        let doubt = match &backup.health {
+            _ if backup.resolved.is_empty() => format!("no address is known for {name}"),
+            health if !health.is_up() => format!("{name} {}", health_words(backup)),
+            health if !health.is_admitted() => format!("{name} has not been healthy for stable_for yet"),
+            _ if !self.is_admissible_backup(backup) => {
+                format!("{name} has no valid resync signal: `failback resync {} --of backup`", self.spec.name)
+            }
+            _ => return None,
+        };
+        Some(doubt)
     }
 
     /// Why the pair does not return to its primary.

@@ -144,3 +144,25 @@ fn clients_wait_until_the_active_upstream_has_an_address() {
     machine.handle_input(now, Input::Resolved("AGG_P".into(), Arc::new([moved])));
     assert!(matches!(&published(&mut machine)[..], [Admit::To { addresses, .. }] if **addresses == [moved]));
 }
+
+#[test]
+fn x5_on_the_primary_it_is_said_when_nobody_could_stand_in() {
+    // Input: the only backup fails its checks while all is well, then answers again. Output: why names it, until it is
+    // healthy for stable_for.
+    let mut world = World::healthy(spec());
+    world.run(seconds(60.0));
+    assert_eq!(world.blockers(), "");
+    world.set("AGG_B", Server::Confused);
+    world.run(seconds(30.0));
+    let words = "if AGG_P failed now, nobody could stand in: AGG_B fails its checks: wrong answer: no greeting";
+    assert_eq!((world.blockers().as_str(), world.transitions()), (words, vec![]));
+    world.set("AGG_B", Server::Alive);
+    world.run(seconds(3.0));
+    assert!(
+        world.blockers().contains("stand in: AGG_B has not been healthy for stable_for yet"),
+        "{}",
+        world.blockers()
+    );
+    world.run(seconds(60.0));
+    assert_eq!(world.blockers(), "");
+}
