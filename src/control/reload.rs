@@ -1,7 +1,12 @@
 //! Reload by difference: the file is read again, compared with what runs, and what is new is bound *before* anything is
 //! changed. Whatever speaks against it, nothing has happened yet.
 
-use super::{admin::Tokens, driver::Listeners, orders::OrderError, tls::Loaded};
+use super::{
+    admin::{NewTokens, Tokens},
+    driver::Listeners,
+    orders::OrderError,
+    tls::Loaded,
+};
 use crate::{
     config::{self, Config, RouteConfig},
     model::{PairName, RouteName, UpstreamName, causes::chain, spec::PairSpec},
@@ -20,13 +25,14 @@ pub struct Running {
     pub config: Config,
     /// Its listeners.
     pub listeners: Listeners,
-    /// Each pair's active upstream.
-    pub active: BTreeMap<PairName, UpstreamName>,
-    /// The API's tokens.
-    pub tokens: Tokens,
+    /// The servers that clients are on, or will be once what is being stored is.
+    pub in_use: InUse,
     /// TLS as loaded.
     pub tls: Loaded,
 }
+
+/// Servers of pairs.
+pub type InUse = BTreeSet<(PairName, UpstreamName)>;
 
 /// What is to be run instead.
 #[derive(Debug)]
@@ -37,8 +43,23 @@ pub struct Plan {
     pub listeners: Listeners,
     /// TLS, loaded anew where files or settings changed.
     pub tls: Loaded,
+    /// The API's tokens, read anew.
+    pub tokens: NewTokens,
     /// What changes, a sentence each.
     pub changes: Vec<String>,
+    /// Servers may be swapped under their names.
+    pub force: bool,
+}
+
+impl Plan {
+    /// Does it still hold? While it was made, clients may have gone to a server that it moves.
+    ///
+    /// # Errors
+    /// [`OrderError::Refused`].
+    pub fn still_holds(&self, running: &Config, in_use: &InUse) -> Result<(), OrderError> {
+        let objections = if self.force { Vec::new() } else { swapped_servers(running, in_use, &self.config) };
+        if objections.is_empty() { Ok(()) } else { Err(OrderError::Refused(objections.join("\n"))) }
+    }
 }
 
 /// Every address that is listened on.
@@ -66,7 +87,7 @@ pub fn plan(running: &Running, force: bool) -> Result<Plan, OrderError> {
     let config = config::load(&running.config.source).map_err(|errors| OrderError::BadConfig(errors.to_string()))?;
     let mut objections = fixed_settings(&running.config, &config);
     if !force {
-        objections.extend(swapped_servers(running, &config));
+        objections.extend(swapped_servers(&running.config, &running.in_use, &config));
     }
     if !objections.is_empty() {
         return Err(OrderError::Refused(objections.join("\n")));
@@ -83,10 +104,9 @@ pub fn plan(running: &Running, force: bool) -> Result<Plan, OrderError> {
         }
     }
     let changes = changes(&running.config, &config);
-    // Last, because it takes effect at once; after an error the old tokens stay.
-    let tokens = running.tokens.reload(config.admin.token_file.as_deref());
-    tokens.map_err(|error| OrderError::BadConfig(format!("admin.token_file: {}", chain(&error))))?;
-    Ok(Plan { config, listeners, tls, changes })
+    let tokens = Tokens::read(config.admin.token_file.as_deref());
+    let tokens = tokens.map_err(|error| OrderError::BadConfig(format!("admin.token_file: {}", chain(&error))))?;
+    Ok(Plan { config, listeners, tls, tokens, changes, force })
 }
 
 /// What can't change while the process lives.
@@ -107,17 +127,17 @@ fn fixed_settings(old: &Config, new: &Config) -> Vec<String> {
 
 /// Servers that would change behind clients' backs: a name that gets another server's address, and the server that
 /// clients are on.
-fn swapped_servers(running: &Running, new: &Config) -> Vec<String> {
+fn swapped_servers(running: &Config, in_use: &InUse, new: &Config) -> Vec<String> {
     let mut objections = Vec::new();
     for (name, new) in &new.pairs {
-        let Some(old) = running.config.pairs.get(name) else { continue };
+        let Some(old) = running.pairs.get(name) else { continue };
         for upstream in new.checked() {
             let Some(before) = old.checked().find(|before| before.name == upstream.name) else { continue };
             if before.address == upstream.address {
                 continue;
             }
             let former = old.checked().find(|other| other.address == upstream.address);
-            let active = running.active.get(name) == Some(&upstream.name);
+            let active = in_use.contains(&(name.clone(), upstream.name.clone()));
             let what = match former {
                 Some(other) => format!("would get the address {}, which is {}'s now", upstream.address, other.name),
                 None if active => format!(
@@ -190,4 +210,39 @@ fn route_changes(old: &RouteConfig, new: &RouteConfig) -> Vec<&'static str> {
         ("proxy_protocol", old.proxy_protocol != new.proxy_protocol),
     ];
     parts.iter().filter(|(_, changed)| *changed).map(|(part, _)| *part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(backup: &str) -> Config {
+        let text = format!(
+            "[node]\nstate_dir = \"/tmp/state\"\n[pairs.AGG_V]\n\
+             primary = {{ name = \"AGG_P\", address = \"10.0.0.1:1\" }}\n\
+             backups = [{{ name = \"AGG_B\", address = \"{backup}\" }}]\n\
+             [routes.probes]\nlisten = [\"127.0.0.1:1\"]\npair = \"AGG_V\"\n"
+        );
+        config::parse(&text, "/tmp/failback.toml".as_ref()).unwrap()
+    }
+
+    /// The backup may move while it is idle; a failover while the plan is made makes it the one that may not.
+    #[test]
+    fn a_plan_that_was_overtaken_by_a_failover_needs_force() {
+        let (running, moved) = (config("10.0.0.2:1"), config("10.0.0.3:1"));
+        let using = |upstream: &str| InUse::from([("AGG_V".into(), upstream.into())]);
+        let mut plan = Plan {
+            config: moved,
+            listeners: Listeners::new(),
+            tls: Loaded::default(),
+            tokens: Tokens::read(None).unwrap(),
+            changes: Vec::new(),
+            force: false,
+        };
+        assert_eq!(plan.still_holds(&running, &using("AGG_P")), Ok(()));
+        let refused = plan.still_holds(&running, &using("AGG_B")).unwrap_err().to_string();
+        assert!(refused.contains("AGG_B has clients at 10.0.0.2:1 and would move"), "{refused}");
+        plan.force = true;
+        assert_eq!(plan.still_holds(&running, &using("AGG_B")), Ok(()));
+    }
 }

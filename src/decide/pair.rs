@@ -34,7 +34,7 @@ use super::{
     timers::{self, Jitter},
     upstream::Upstream,
 };
-use crate::model::{Time, spec::PairSpec, view::PairStateName as State};
+use crate::model::{Time, UpstreamName, spec::PairSpec, view::PairStateName as State};
 use std::{collections::VecDeque, time::Duration};
 
 /// A record that could not be stored is tried again after this long.
@@ -134,6 +134,11 @@ impl PairMachine {
     #[must_use]
     pub fn status(&self, now: Time) -> PairStatus {
         self.explain(now)
+    }
+
+    /// The upstream whose turn it is, and the one whose turn it will be once the change that is being stored is stored.
+    pub fn in_use(&self) -> impl Iterator<Item = &UpstreamName> {
+        std::iter::once(&self.core.upstream).chain(self.pending.iter().map(|pending| &pending.plan.next.upstream))
     }
 
     /// Notices when we ourselves were not watching: a timer that is late, a result that never came.

@@ -22,7 +22,7 @@ mod token;
 
 pub use bind::AdminError;
 pub use problem::Problem;
-pub use token::{Scope, TokenError, Tokens};
+pub use token::{NewTokens, Scope, TokenError, Tokens};
 
 use super::orders::Orders;
 use crate::{
@@ -60,7 +60,7 @@ pub struct AdminServer {
 }
 
 impl AdminServer {
-    /// Binds the listener. Keep a clone of `tokens` and call [`Tokens::reload`] when the configuration is reloaded.
+    /// Binds the listener. Keep a clone of `tokens` and call [`Tokens::replace`] when the configuration is reloaded.
     ///
     /// # Errors
     /// If the address can't be listened on, or could be reached by others while no token is needed.

@@ -27,7 +27,7 @@ struct Token {
     secret: Box<[u8]>,
 }
 
-/// The tokens in force. Cloning it gives another handle on the same set; [`Tokens::reload`] replaces it for all.
+/// The tokens in force. Cloning it gives another handle on the same set; [`Tokens::replace`] replaces it for all.
 #[derive(Clone, Default)]
 pub struct Tokens(Arc<RwLock<Option<Vec<Token>>>>);
 
@@ -60,6 +60,15 @@ pub enum TokenError {
     },
 }
 
+/// Tokens that were read and are not in force yet.
+pub struct NewTokens(Option<Vec<Token>>);
+
+impl std::fmt::Debug for NewTokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().flatten().map(|token| &token.name)).finish()
+    }
+}
+
 /// Larger files are refused: nobody has that many tokens.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -70,18 +79,21 @@ impl Tokens {
     /// If the file can't be read, or one of its lines is no token.
     pub fn load(file: Option<&Path>) -> Result<Self, TokenError> {
         let tokens = Self::default();
-        tokens.reload(file)?;
+        tokens.replace(Self::read(file)?);
         Ok(tokens)
     }
 
-    /// Reads the file again. After an error the tokens in force stay.
+    /// Reads the file, for [`Self::replace`]. Blocks for the file system.
     ///
     /// # Errors
     /// If the file can't be read, or one of its lines is no token.
-    pub fn reload(&self, file: Option<&Path>) -> Result<(), TokenError> {
-        let new = file.map(read).transpose()?;
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = new;
-        Ok(())
+    pub fn read(file: Option<&Path>) -> Result<NewTokens, TokenError> {
+        file.map(read).transpose().map(NewTokens)
+    }
+
+    /// These are in force from now on.
+    pub fn replace(&self, new: NewTokens) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = new.0;
     }
 
     /// Is a token needed?
@@ -216,10 +228,10 @@ mod tests {
         let file = file("ops:operate:abc\n");
         let tokens = Tokens::load(Some(file.path())).unwrap();
         std::fs::write(file.path(), "ops:operate\n").unwrap();
-        assert!(tokens.reload(Some(file.path())).is_err());
+        assert!(Tokens::read(Some(file.path())).is_err());
         assert!(tokens.find(b"abc").is_some());
         std::fs::write(file.path(), "ops:operate:xyz\n").unwrap();
-        tokens.reload(Some(file.path())).unwrap();
+        tokens.replace(Tokens::read(Some(file.path())).unwrap());
         assert!(tokens.find(b"abc").is_none() && tokens.find(b"xyz").is_some());
     }
 }

@@ -151,16 +151,22 @@ impl Driver {
         if !self.reloads.is_empty() {
             return asked.answer(Err(OrderError::Refused("a reload is under way already; try again".into())));
         }
-        let active =
-            self.pairs.iter().map(|(name, pair)| (name.clone(), pair.machine.status(self.clock.now()).active_upstream));
         let running = reload::Running {
             config: self.config.clone(),
             listeners: self.listeners.clone(),
-            active: active.collect(),
-            tokens: self.tokens.clone(),
+            in_use: self.in_use(),
             tls: self.tls.loaded.clone(),
         };
         let force = asked.force;
         self.reloads.spawn_blocking(move || (asked, reload::plan(&running, force).map(Box::new)));
+    }
+
+    /// The servers that clients are on, or will be once what is being stored is.
+    pub(super) fn in_use(&self) -> reload::InUse {
+        let of_pair = |(name, pair): (&PairName, &super::Pair)| {
+            let name = name.clone();
+            pair.machine.in_use().map(move |upstream| (name.clone(), upstream.clone())).collect::<Vec<_>>()
+        };
+        self.pairs.iter().flat_map(of_pair).collect()
     }
 }

@@ -15,6 +15,7 @@ impl Driver {
     /// changes.
     pub(super) fn reload_planned(&mut self, asked: ReloadAsked, plan: Result<Box<Plan>, OrderError>) {
         let by = asked.by.clone();
+        let plan = plan.and_then(|plan| plan.still_holds(&self.config, &self.in_use()).map(|()| plan));
         match plan {
             Ok(plan) => {
                 let changes = plan.changes.clone();
@@ -32,7 +33,8 @@ impl Driver {
     }
 
     fn reconfigure(&mut self, plan: Plan) {
-        let Plan { config, mut listeners, tls, .. } = plan;
+        let Plan { config, mut listeners, tls, tokens, .. } = plan;
+        self.tokens.replace(tokens);
         self.listeners.append(&mut listeners);
         self.config = config;
         let wanted = listened(&self.config);

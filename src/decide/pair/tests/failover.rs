@@ -190,6 +190,7 @@ fn a_failover_waits_for_the_disk_and_holds_newcomers_meanwhile() {
     world.set("AGG_P", Server::Killed);
     world.run(seconds(5.0));
     assert_eq!((world.state(), world.admits(), world.epoch()), (State::OnPrimary, None, 1));
+    assert_eq!(world.machine.in_use().map(|upstream| &**upstream).collect::<Vec<_>>(), ["AGG_P", "AGG_B"]);
     world.disk = Disk::Quick;
     world.write();
     assert_eq!((world.state(), world.admits(), world.epoch()), (State::OnBackup, Some("AGG_B"), 2));
