@@ -141,6 +141,7 @@ pub enum Stored {
     Nothing,
     /// Its last durable record.
     Record(Box<PairRecord>),
-    /// Something that can't be read; nobody is served until an operator's `switch --to … --force`.
-    Unreadable,
+    /// Something that can't be read; nobody is served until an operator's `switch --to … --force`. The highest epoch that is
+    /// still known of any pair comes with it.
+    Unreadable(Epoch),
 }

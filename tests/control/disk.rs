@@ -43,7 +43,7 @@ fn open(dir: &Path) -> (Journal, Receiver<News>, u64) {
     let epoch = match recovered.stored(&pair()) {
         Stored::Record(record) => record.epoch.0,
         Stored::Nothing => 0,
-        Stored::Unreadable => panic!("a crash made the journal unreadable"),
+        Stored::Unreadable(_) => panic!("a crash made the journal unreadable"),
     };
     (journal, news, epoch)
 }

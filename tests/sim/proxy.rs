@@ -118,13 +118,13 @@ impl World {
         let damaged = self.scenario.unreadable && self.proxy.incarnation == 1 && !self.proxy.disk.is_empty();
         self.proxy.unreadable |= damaged;
         let stored = if self.proxy.unreadable {
-            Stored::Unreadable
+            Stored::Unreadable(self.proxy.disk.iter().map(|record| record.epoch).max().unwrap_or_default())
         } else {
             self.proxy.disk.last().map_or(Stored::Nothing, |record| Stored::Record(Box::new(record.clone())))
         };
         self.log(|| format!("the proxy starts with {stored:?}"));
         self.proxy.incarnation += 1;
-        self.proxy.acknowledged = self.proxy.disk.last().cloned().filter(|_| !matches!(stored, Stored::Unreadable));
+        self.proxy.acknowledged = self.proxy.disk.last().cloned().filter(|_| !matches!(stored, Stored::Unreadable(_)));
         let incarnation = self.proxy.incarnation;
         let start = Start { spec: self.proxy.spec.clone(), stored, incarnation, seed: self.chance.draw() };
         self.proxy.machine = Some(PairMachine::new(start, self.now));

@@ -9,7 +9,7 @@
 //! that a rotten payload casts doubt on one pair only. `synced` is the last frame that was known to be on stable storage
 //! when this one was written; it tells a write that was cut short (nobody acted on it) from one that rotted later.
 
-use crate::model::PairName;
+use crate::model::{Epoch, PairName};
 
 /// The file header's length.
 pub(super) const FILE_HEADER: usize = 16;
@@ -31,9 +31,10 @@ pub(super) enum Kind {
     State,
     /// An event.
     Event,
-    /// The stored state of one pair could not be read (its name is known by checksum only). No payload but a dot.
+    /// The stored state of one pair could not be read (its name is known by checksum only). The payload is an epoch
+    /// ([`epoch_in`]).
     Unreadable,
-    /// Something was lost here that may have concerned any pair. No payload but a dot.
+    /// Something was lost here that may have concerned any pair. The payload is an epoch likewise.
     Lost,
 }
 
@@ -139,6 +140,11 @@ pub(super) fn header_at(bytes: &[u8], at: usize) -> Option<Header> {
 pub(super) fn payload_at<'a>(bytes: &'a [u8], at: usize, header: &Header) -> Option<&'a [u8]> {
     let start = at + HEADER;
     bytes.get(start..start + header.length).filter(|payload| crc32fast::hash(payload) == header.payload_crc)
+}
+
+/// The highest epoch that was known when something was lost, written as a number; a dot, as older files have, is none.
+pub(super) fn epoch_in(payload: &[u8]) -> Epoch {
+    Epoch(std::str::from_utf8(payload).ok().and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 /// The next intact header at or after `from`.

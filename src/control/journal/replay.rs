@@ -7,7 +7,7 @@
 use super::frame::{self, FileHeader, HEADER, Header, Kind, PairMark};
 use crate::{
     decide::{effect::PairRecord, input::Stored},
-    model::{PairName, view::EventView},
+    model::{Epoch, PairName, view::EventView},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -33,6 +33,8 @@ pub(super) struct Sum {
     pub(super) lost: bool,
     /// The last events.
     pub(super) events: VecDeque<EventView>,
+    /// The highest epoch of any pair in anything that was intact.
+    pub(super) highest: Epoch,
 }
 
 impl Sum {
@@ -40,7 +42,7 @@ impl Sum {
     pub(super) fn stored(&self, pair: &PairName) -> Stored {
         match self.states.get(pair) {
             Some(record) => Stored::Record(Box::new(record.clone())),
-            None if self.lost || self.unreadable.contains(&PairMark::of(pair)) => Stored::Unreadable,
+            None if self.lost || self.unreadable.contains(&PairMark::of(pair)) => Stored::Unreadable(self.highest),
             None => Stored::Nothing,
         }
     }
@@ -48,6 +50,7 @@ impl Sum {
     /// A record was stored.
     pub(super) fn state(&mut self, pair: PairName, record: PairRecord) {
         self.unreadable.remove(&PairMark::of(&pair));
+        self.seen(record.epoch);
         self.states.insert(pair, record);
     }
 
@@ -56,7 +59,12 @@ impl Sum {
         if self.events.len() == EVENTS_KEPT {
             self.events.pop_front();
         }
+        self.seen(event.epoch.unwrap_or_default());
         self.events.push_back(event);
+    }
+
+    fn seen(&mut self, epoch: Epoch) {
+        self.highest = self.highest.max(epoch);
     }
 
     fn pair_unreadable(&mut self, pair: PairMark) {
@@ -138,8 +146,14 @@ impl Replay {
                     self.sum.event(event);
                 }
             }
-            Kind::Unreadable => self.sum.pair_unreadable(header.pair),
-            Kind::Lost => self.sum.anything_lost(),
+            Kind::Unreadable => {
+                self.sum.seen(frame::epoch_in(payload));
+                self.sum.pair_unreadable(header.pair);
+            }
+            Kind::Lost => {
+                self.sum.seen(frame::epoch_in(payload));
+                self.sum.anything_lost();
+            }
         }
     }
 

@@ -202,11 +202,12 @@ impl Store {
             seq += 1;
             seq
         };
+        let highest = self.sum.highest.to_string();
         if self.sum.lost {
-            frame::encode(&mut bytes, Kind::Lost, PairMark::NONE, next(), self.synced_seq, b".");
+            frame::encode(&mut bytes, Kind::Lost, PairMark::NONE, next(), self.synced_seq, highest.as_bytes());
         }
         for pair in &self.sum.unreadable {
-            frame::encode(&mut bytes, Kind::Unreadable, *pair, next(), self.synced_seq, b".");
+            frame::encode(&mut bytes, Kind::Unreadable, *pair, next(), self.synced_seq, highest.as_bytes());
         }
         for (pair, record) in &self.sum.states {
             let entry = Entry::State(pair.clone(), Box::new(record.clone()));

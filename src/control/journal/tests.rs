@@ -51,7 +51,7 @@ fn said(store: &Store, pair: &str) -> String {
     match store.sum().stored(&PairName::from(pair)) {
         Stored::Record(record) => record.epoch.to_string(),
         Stored::Nothing => "nothing".into(),
-        Stored::Unreadable => "unreadable".into(),
+        Stored::Unreadable(_) => "unreadable".into(),
     }
 }
 
@@ -221,6 +221,19 @@ fn a_file_that_is_no_journal_at_all_is_no_guess() {
     assert_eq!(said(&store, "A"), "unreadable");
     assert!(!remarks.is_empty());
     assert_eq!(fs::read(dir.path().join("journal.damaged")).unwrap(), b"{}");
+}
+
+/// Frames that are intact tell how high epochs were, over compactions and restarts, until the pair's next record.
+#[test]
+fn what_was_lost_had_no_lower_epoch_than_what_is_left() {
+    let (dir, starts, mut bytes) = journal(&[state("A", 70), state("B", 3), state("A", 71)]);
+    bytes[starts[2]] ^= 1;
+    fs::write(path(dir.path()), &bytes).unwrap();
+    for start in ["first", "second", "third"] {
+        let (store, _) = open(dir.path());
+        let stored = store.sum().stored(&PairName::from("A"));
+        assert!(matches!(stored, Stored::Unreadable(Epoch(70))), "{start} start: {stored:?}");
+    }
 }
 
 #[test]

@@ -24,13 +24,15 @@ use std::collections::VecDeque;
 /// The epoch while the journal can't be read: far above what a pair can have reached (at three changes every ten minutes, after
 /// a century), so that the next one is new.
 const UNREADABLE: Epoch = Epoch(1 << 24);
+/// What can't be read may have held epochs above those that can: fewer than this many.
+const UNREAD: u64 = 1 << 16;
 
 pub(super) fn machine(start: Start, now: Time) -> PairMachine {
     let Start { spec, stored, incarnation, seed } = start;
     // A restart is a gap in our watching: no signal from before it holds.
     let generation = match &stored {
         Stored::Record(record) => record.generation + 1,
-        Stored::Nothing | Stored::Unreadable => 1,
+        Stored::Nothing | Stored::Unreadable(_) => 1,
     };
     let upstreams = roles(&spec)
         .map(|(role, wanted)| {
@@ -39,7 +41,7 @@ pub(super) fn machine(start: Start, now: Time) -> PairMachine {
         .collect();
     let (core, taken_up) = match stored {
         Stored::Nothing => (first(&spec, now), None),
-        Stored::Unreadable => (unreadable(&spec, now), None),
+        Stored::Unreadable(known) => (unreadable(&spec, known, now), None),
         Stored::Record(record) => (restored(&spec, &record, now), Some(record.state)),
     };
     let mut machine = PairMachine {
@@ -83,8 +85,9 @@ fn first(spec: &PairSpec, now: Time) -> Core {
     core(Epoch::FIRST, (side, upstream), state, Reason::FirstStart, now)
 }
 
-fn unreadable(spec: &PairSpec, now: Time) -> Core {
-    let lost = core(UNREADABLE, first_upstream(spec), State::NoServer, Reason::StateUnreadable, now);
+fn unreadable(spec: &PairSpec, known: Epoch, now: Time) -> Core {
+    let epoch = UNREADABLE.max(Epoch(known.0.saturating_add(UNREAD)));
+    let lost = core(epoch, first_upstream(spec), State::NoServer, Reason::StateUnreadable, now);
     Core { adrift: true, ..lost }
 }
 

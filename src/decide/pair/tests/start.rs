@@ -107,7 +107,7 @@ fn what_an_operator_ordered_outlives_a_restart() {
 fn an_unreadable_journal_means_that_nobody_is_served_until_an_operator_decides() {
     // Input: the journal can't be read; both servers are healthy. Output: nobody; signals and other orders don't help; only
     // `switch --to … --force` does, under an epoch that can't have been used before.
-    let mut world = World::start(spec(), Stored::Unreadable);
+    let mut world = World::start(spec(), Stored::Unreadable(Epoch(0)));
     world.run(seconds(600.0));
     assert_eq!((world.state(), world.admits(), world.records.len()), (State::NoServer, None, 0));
     assert_eq!(world.status().reason, Reason::StateUnreadable);
@@ -119,6 +119,18 @@ fn an_unreadable_journal_means_that_nobody_is_served_until_an_operator_decides()
     assert!(matches!(world.switch(Side::Backup, true), Verdict::Done(_)));
     assert_eq!((world.state(), world.admits()), (State::OnBackup, Some("AGG_B")));
     assert!(world.epoch() > 1 << 24);
+}
+
+#[test]
+fn the_epoch_does_not_fall_at_a_second_unreadable_journal() {
+    let decided = |known: u64| {
+        let mut world = World::start(spec(), Stored::Unreadable(Epoch(known)));
+        world.run(seconds(60.0));
+        assert!(matches!(world.switch(Side::Backup, true), Verdict::Done(_)));
+        world.epoch()
+    };
+    let first = decided(7);
+    assert!(decided(first) > first);
 }
 
 #[test]
