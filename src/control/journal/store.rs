@@ -41,6 +41,8 @@ pub(super) struct Store {
     suspect: bool,
     /// Of a directory that had to be made anew.
     lock: Option<StateLock>,
+    /// That it was removed has been said, and it is not there again yet.
+    missed: bool,
 }
 
 impl Store {
@@ -92,7 +94,7 @@ impl Store {
 
     fn over(dir: &Path, file: JournalFile) -> Self {
         let (dir, sum) = (dir.into(), Sum::default());
-        Self { dir, file, spare: None, sum, last_seq: 0, synced_seq: 0, suspect: false, lock: None }
+        Self { dir, file, spare: None, sum, last_seq: 0, synced_seq: 0, suspect: false, lock: None, missed: false }
     }
 
     /// What is known.
@@ -175,10 +177,13 @@ impl Store {
             self.spare = None;
         }
         if self.file.is_named()? {
+            self.missed = false;
             return Ok(());
         }
         self.suspect = true;
-        tracing::warn!(dir = %self.dir.display(), "the journal was removed from the state directory; it is made anew");
+        if !std::mem::replace(&mut self.missed, true) {
+            tracing::warn!(dir = %self.dir.display(), "the journal was removed from the state directory; it is made anew");
+        }
         if !self.dir.join("lock").exists() {
             self.lock = Some(StateLock::take(&self.dir).map_err(io::Error::other)?);
         }
