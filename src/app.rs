@@ -19,7 +19,7 @@ use crate::{
         driver::{Command, Inbox, Listeners, Parts, drive},
         journal::{Journal, StateLock},
         orders::Orders,
-        reload,
+        reload, threads,
         tls::Loaded,
     },
     data,
@@ -209,8 +209,12 @@ fn start_admin(admin: AdminServer, metrics: Option<MetricsServer>, deps: AdminDe
 }
 
 fn runtime() -> anyhow::Result<Runtime> {
-    // Blocking threads only ever resolve names, read files and start commands.
-    Builder::new_current_thread().enable_all().max_blocking_threads(32).build().context("starting a runtime")
+    // Blocking threads only ever resolve names, read files, bind listeners and start commands.
+    Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(threads::THREADS)
+        .build()
+        .context("starting a runtime")
 }
 
 /// SIGHUP reloads; the first SIGTERM or SIGINT stops in order, the second one at once.

@@ -39,6 +39,8 @@ use super::{
     probe,
     reload::Plan,
     resolve::{Resolved, Resolver},
+    signal,
+    threads::Share,
     tls::Loaded,
 };
 use crate::{
@@ -153,6 +155,7 @@ struct Driver {
     publisher: Publisher,
     watchers: Watchers,
     resolver: Resolver,
+    threads: signal::Threads,
     pairs: BTreeMap<PairName, Pair>,
     /// Last known records of pairs that were removed, should they come back.
     departed: BTreeMap<PairName, Stored>,
@@ -174,6 +177,7 @@ impl Driver {
     fn new(parts: Parts, progress: Vec<watch::Receiver<Progress>>, resolved: mpsc::Sender<Resolved>) -> Self {
         let Parts { config, listeners, clock, journal, recovered, events, metrics, workers, tokens, tls, table } =
             parts;
+        let threads = signal::Threads { lookups: Share::default(), starts: Share::default() };
         Self {
             config,
             loaded_at: wall_now(),
@@ -188,7 +192,8 @@ impl Driver {
             publisher: Publisher::new(table, tls.clone()),
             tls: Renewals::new(tls),
             watchers: Watchers::new(progress),
-            resolver: Resolver::new(resolved),
+            resolver: Resolver::new(resolved, threads.lookups.clone()),
+            threads,
             pairs: BTreeMap::new(),
             departed: BTreeMap::new(),
             incarnations: 0,

@@ -11,4 +11,5 @@ pub mod probe;
 pub mod reload;
 pub mod resolve;
 pub mod signal;
+pub mod threads;
 pub mod tls;

@@ -3,8 +3,14 @@
 //! `getaddrinfo` tells no TTL, so a name is asked every [`EVERY`]; the system's resolver caches as it is told to. An empty
 //! or failing answer keeps the last good one.
 
+use super::threads::Share;
 use crate::model::{HostPort, PairName, UpstreamName};
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{sync::mpsc, task::AbortHandle};
 
 /// From the end of one question to the next.
@@ -31,14 +37,15 @@ pub struct Resolved {
 #[derive(Debug)]
 pub struct Resolver {
     news: mpsc::Sender<Resolved>,
+    lookups: Share,
     tasks: BTreeMap<(PairName, UpstreamName), (HostPort, AbortHandle)>,
 }
 
 impl Resolver {
-    /// A resolver of nothing yet, that reports to `news`.
+    /// A resolver of nothing yet, that asks on the threads of `lookups` and reports to `news`.
     #[must_use]
-    pub fn new(news: mpsc::Sender<Resolved>) -> Self {
-        Self { news, tasks: BTreeMap::new() }
+    pub fn new(news: mpsc::Sender<Resolved>, lookups: Share) -> Self {
+        Self { news, lookups, tasks: BTreeMap::new() }
     }
 
     /// Resolves exactly these from now on. Must be called within a runtime.
@@ -50,8 +57,8 @@ impl Resolver {
                 Some((known, task)) if known == *address => task,
                 replaced => {
                     stop(replaced);
-                    tokio::spawn(follow(self.news.clone(), pair.clone(), upstream.clone(), address.clone()))
-                        .abort_handle()
+                    let (news, lookups) = (self.news.clone(), self.lookups.clone());
+                    tokio::spawn(follow(news, lookups, pair.clone(), upstream.clone(), address.clone())).abort_handle()
                 }
             };
             self.tasks.insert(key, (address.clone(), task));
@@ -66,12 +73,20 @@ fn stop(task: Option<(HostPort, AbortHandle)>) {
     }
 }
 
-async fn follow(news: mpsc::Sender<Resolved>, pair: PairName, upstream: UpstreamName, address: HostPort) {
+async fn follow(
+    news: mpsc::Sender<Resolved>,
+    lookups: Share,
+    pair: PairName,
+    upstream: UpstreamName,
+    address: HostPort,
+) {
     let mut last: Option<Arc<[SocketAddr]>> = None;
     let mut failing = false;
     loop {
-        let answer = tokio::net::lookup_host((address.host.as_str(), address.port)).await;
-        match answer.map(|found| interleave(found.collect())) {
+        let (host, port) = (address.host.clone(), address.port);
+        let look_up = move || (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
+        let Some(answer) = lookups.run(look_up).await else { return };
+        match answer.map(interleave) {
             Ok(found) if !found.is_empty() => {
                 if failing {
                     tracing::info!(%pair, %upstream, %address, "the host name is resolved again");
@@ -148,7 +163,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_is_resolved_and_an_ip_is_left_alone() {
         let (news, mut changes) = mpsc::channel(4);
-        let mut resolver = Resolver::new(news);
+        let mut resolver = Resolver::new(news, Share::default());
         let (pair, name, ip) = ("AGG_V".into(), UpstreamName::from("AGG_P"), UpstreamName::from("AGG_B"));
         let (by_name, by_ip) = ("localhost:4100".parse().unwrap(), "127.0.0.1:4100".parse().unwrap());
         resolver.follow([(&pair, &name, &by_name), (&pair, &ip, &by_ip)].into_iter());

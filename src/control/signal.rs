@@ -2,31 +2,49 @@
 //!
 //! One poll gives one answer: done, not done, or none (the source itself failed), which counts as nothing.
 
+use super::threads::Share;
 use crate::model::{Epoch, HostPort, PairName, spec::SignalSource};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, StatusCode, body::Bytes, header};
 use hyper_util::rt::TokioIo;
 use rustix::process::{Pid, Signal, kill_process_group};
-use std::{process::Stdio, time::Duration};
-use tokio::{net::TcpStream, process::Command, time::timeout};
+use std::{
+    net::{SocketAddr, ToSocketAddrs},
+    process::Stdio,
+    time::Duration,
+};
+use tokio::{
+    net::TcpStream,
+    process::{Child, Command},
+    time::timeout,
+};
 
 /// How long the HTTP source may take.
 const HTTP_DEADLINE: Duration = Duration::from_secs(5);
 /// How much of its answer is read.
 const HTTP_BODY: usize = 64 * 1024;
 
+/// Where the threads come from that may hang.
+#[derive(Debug, Clone)]
+pub struct Threads {
+    /// Names are resolved on these.
+    pub lookups: Share,
+    /// Commands are started on these.
+    pub starts: Share,
+}
+
 /// Asks once. `Some(true)`: done; `Some(false)`: not done; `None`: no clear answer.
-pub async fn poll(source: &SignalSource, pair: &PairName, epoch: Epoch) -> Option<bool> {
+pub async fn poll(source: &SignalSource, pair: &PairName, epoch: Epoch, threads: &Threads) -> Option<bool> {
     let answer = match source {
         SignalSource::Http { authority, path, expect, .. } => {
-            match timeout(HTTP_DEADLINE, get(authority, path)).await {
+            match timeout(HTTP_DEADLINE, get(authority, path, &threads.lookups)).await {
                 Ok(answer) => {
                     answer.map(|(status, body)| status == StatusCode::OK && contains(&body, expect.as_bytes()))
                 }
                 Err(_) => Err(format!("no answer within {HTTP_DEADLINE:?}").into()),
             }
         }
-        SignalSource::Command { argv, timeout, .. } => run(argv, *timeout, pair, epoch).await,
+        SignalSource::Command { argv, timeout, .. } => run(argv, *timeout, pair, epoch, &threads.starts).await,
     };
     match answer {
         Ok(done) => Some(done),
@@ -40,8 +58,11 @@ pub async fn poll(source: &SignalSource, pair: &PairName, epoch: Epoch) -> Optio
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// One GET on a connection of its own; polls are seconds apart.
-async fn get(authority: &HostPort, path: &str) -> Result<(StatusCode, Bytes), Failure> {
-    let stream = TcpStream::connect((authority.host.as_str(), authority.port)).await?;
+async fn get(authority: &HostPort, path: &str, lookups: &Share) -> Result<(StatusCode, Bytes), Failure> {
+    let (host, port) = (authority.host.clone(), authority.port);
+    let look_up = move || (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
+    let addresses: Vec<SocketAddr> = lookups.run(look_up).await.ok_or("the look-up panicked")??;
+    let stream = TcpStream::connect(&*addresses).await?;
     let (mut requests, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(path)
         .header(header::HOST, authority.to_string())
@@ -71,9 +92,10 @@ fn contains(body: &[u8], wanted: &[u8]) -> bool {
 }
 
 /// Runs the command in a process group of its own, so that a timeout also ends what it has started.
-async fn run(argv: &[String], limit: Duration, pair: &PairName, epoch: Epoch) -> Result<bool, Failure> {
+async fn run(argv: &[String], limit: Duration, pair: &PairName, epoch: Epoch, starts: &Share) -> Result<bool, Failure> {
     let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .env("FAILBACK_PAIR", &**pair)
         .env("FAILBACK_EPOCH", epoch.to_string())
@@ -81,9 +103,11 @@ async fn run(argv: &[String], limit: Duration, pair: &PairName, epoch: Epoch) ->
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .process_group(0)
-        .kill_on_drop(true)
-        .spawn()?;
-    let mut group = GroupGuard(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
+        .kill_on_drop(true);
+    // It begins with reading the program's file, which may take as long as its file system likes.
+    let started = timeout(limit, starts.run(move || start(&mut command))).await;
+    let (mut child, mut group) =
+        started.map_err(|_| format!("not started within {limit:?}"))?.ok_or("its start panicked")??;
     let status = timeout(limit, child.wait()).await.map_err(|_| format!("no end within {limit:?}"))??;
     // What it left running on purpose is its own affair.
     group.0 = None;
@@ -91,6 +115,12 @@ async fn run(argv: &[String], limit: Duration, pair: &PairName, epoch: Epoch) ->
         Some(code) => Ok(code == 0),
         None => Err(format!("ended by a signal ({status})").into()),
     }
+}
+
+fn start(command: &mut Command) -> std::io::Result<(Child, GroupGuard)> {
+    let child = command.spawn()?;
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    Ok((child, GroupGuard(group)))
 }
 
 /// Ends the whole group when dropped, also when the poll itself is given up.
@@ -116,7 +146,8 @@ mod tests {
     }
 
     async fn ask(source: &SignalSource) -> Option<bool> {
-        poll(source, &"AGG_V".into(), Epoch(7)).await
+        let threads = Threads { lookups: Share::default(), starts: Share::default() };
+        poll(source, &"AGG_V".into(), Epoch(7), &threads).await
     }
 
     #[tokio::test]
@@ -126,6 +157,28 @@ mod tests {
         assert_eq!(ask(&command("exit 3", long)).await, Some(false));
         assert_eq!(ask(&command("test \"$FAILBACK_PAIR $FAILBACK_EPOCH\" = 'AGG_V 7'", long)).await, Some(true));
         assert_eq!(ask(&command("kill -9 $$", long)).await, None);
+    }
+
+    /// One thread does everything but the start.
+    #[tokio::test]
+    async fn a_command_that_takes_long_to_start_keeps_nobody_waiting() {
+        let (threads, (end, ended)) =
+            (Threads { lookups: Share::default(), starts: Share::default() }, std::sync::mpsc::channel::<()>());
+        let ended = Arc::new(std::sync::Mutex::new(ended));
+        let busy = (0..8).map(|_| {
+            let (starts, ended) = (threads.starts.clone(), Arc::clone(&ended));
+            tokio::spawn(async move { starts.run(move || ended.lock().is_ok_and(|ended| ended.recv().is_ok())).await })
+        });
+        let busy: Vec<_> = busy.collect();
+        tokio::task::yield_now().await;
+        let source = command("exit 0", Duration::from_millis(50));
+        assert_eq!(poll(&source, &"AGG_V".into(), Epoch(7), &threads).await, None, "all threads hang");
+        drop(end);
+        for task in busy {
+            task.await.unwrap();
+        }
+        let source = command("exit 0", Duration::from_secs(20));
+        assert_eq!(poll(&source, &"AGG_V".into(), Epoch(7), &threads).await, Some(true));
     }
 
     #[tokio::test]

@@ -140,8 +140,9 @@ impl Driver {
             return;
         }
         let (name, machine, epoch) = (name.clone(), pair.incarnation, pair.machine.status(now).epoch);
+        let threads = self.threads.clone();
         self.polls.spawn(async move {
-            let done = signal::poll(&source, &name, epoch).await;
+            let done = signal::poll(&source, &name, epoch, &threads).await;
             (name, machine, done)
         });
     }
