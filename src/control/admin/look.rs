@@ -20,13 +20,16 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 
 /// Sessions shown if nothing is said, and the most that can be asked for: a worker must not be kept busy by curiosity.
 const SESSIONS: usize = 1_000;
 const MAX_SESSIONS: usize = 50_000;
 /// The workers answer between two batches of client bytes.
 const WORKERS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a page of metrics may wait for others to be written.
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The whole node at a glance.
 #[utoipa::path(get, path = "/api/v1/status", tag = "look", responses((status = 200, body = StatusView)))]
@@ -114,15 +117,19 @@ pub(super) async fn readyz(State(served): Deps) -> Result<&'static str, Problem>
 /// Everything counted, for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "node", responses((status = 200, body = String, content_type = "text/plain")))]
 pub(super) async fn metrics(State(served): Deps) -> Result<Response, Problem> {
-    let _one_of_few = served.scrapes.acquire().await;
-    page(&served.deps.metrics, &served.deps.workers).await
+    page(&served.deps.metrics, &served.deps.workers, &served.scrapes).await
 }
 
-/// The page of metrics, written on a thread where reading `/proc` disturbs nobody.
-pub(super) async fn page(metrics: &Metrics, workers: &Workers) -> Result<Response, Problem> {
+/// The page of metrics, written on a thread where reading `/proc` disturbs nobody, and few of them at once.
+pub(super) async fn page(metrics: &Metrics, workers: &Workers, scrapes: &Arc<Semaphore>) -> Result<Response, Problem> {
+    let one_of_few = tokio::time::timeout(SCRAPE_TIMEOUT, Arc::clone(scrapes).acquire_owned()).await;
+    let one_of_few = one_of_few.map_err(|_late| Problem::unavailable("too many ask for the metrics; try again"))?;
     let (metrics, workers) = (metrics.clone(), workers.clone());
-    let page = tokio::task::spawn_blocking(move || metrics.render(&workers))
-        .await
-        .map_err(|_stopping| Problem::unavailable("the node is stopping"))?;
+    let page = tokio::task::spawn_blocking(move || {
+        // Kept though the client leaves.
+        let _until_written = one_of_few;
+        metrics.render(&workers)
+    });
+    let page = page.await.map_err(|_stopping| Problem::unavailable("the node is stopping"))?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response())
 }

@@ -104,10 +104,14 @@ struct Served {
     document: utoipa::openapi::OpenApi,
     /// Questions to all workers at once.
     session_queries: Semaphore,
-    /// Pages of metrics being written at once.
-    scrapes: Semaphore,
+    scrapes: Arc<Semaphore>,
     /// Followers of the events at once; fewer than connections, so that they never keep an operator out.
     followers: Arc<Semaphore>,
+}
+
+/// Pages of metrics being written at once, on each listener.
+fn scrapes() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(2))
 }
 
 type Deps = axum::extract::State<Arc<Served>>;
@@ -115,7 +119,7 @@ type Deps = axum::extract::State<Arc<Served>>;
 impl Served {
     fn new(deps: AdminDeps, document: utoipa::openapi::OpenApi) -> Self {
         let followers = Arc::new(Semaphore::new(128));
-        Self { deps, document, session_queries: Semaphore::new(2), scrapes: Semaphore::new(2), followers }
+        Self { deps, document, session_queries: Semaphore::new(2), scrapes: scrapes(), followers }
     }
 }
 

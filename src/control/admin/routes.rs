@@ -34,9 +34,10 @@ pub(super) fn router(deps: AdminDeps, guard: Guard) -> Router {
 
 /// Only `/metrics`, for whoever asks.
 pub(super) fn metrics_only(metrics: crate::observe::metrics::Metrics, workers: crate::model::ports::Workers) -> Router {
+    let scrapes = super::scrapes();
     let page = move || {
-        let (metrics, workers) = (metrics.clone(), workers.clone());
-        async move { look::page(&metrics, &workers).await }
+        let (metrics, workers, scrapes) = (metrics.clone(), workers.clone(), Arc::clone(&scrapes));
+        async move { look::page(&metrics, &workers, &scrapes).await }
     };
     Router::new().route("/metrics", get(page)).fallback(no_such_path).method_not_allowed_fallback(no_such_method)
 }
