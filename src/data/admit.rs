@@ -2,7 +2,7 @@
 //! side that is active now, held again when that fails. It never gets another side than the table says (`X3`).
 
 use super::{
-    handshake::{Failed, shake},
+    handshake::{Failed, Unshaken, with_server},
     header,
     pair::{Pair, Turn},
     secure::End,
@@ -18,6 +18,7 @@ use crate::{
     },
 };
 use std::{
+    io,
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
@@ -205,13 +206,16 @@ async fn reach(
     let Some(config) = tls.configs.get(upstream) else { return Err(Unreached::Dial(no_address())) };
     let agreed = client.and_then(End::facts).map(|facts| facts.alpn);
     let channel = Channel::client(Arc::clone(config), tls.ask_for.clone(), agreed.as_deref());
-    match shake(worker, &stream, channel).await {
+    match with_server(worker, session, &stream, channel).await {
         Ok(end) => {
             // Else a client's second words wait until the server has acknowledged the handshake's last.
             options::send_at_once(&stream);
             Ok((stream, Some(end)))
         }
-        Err(failed) => Err(Unreached::Tls(failed)),
+        Err(Unshaken::NoPlace) => {
+            Err(Unreached::Dial(DialError::Local(io::Error::other("too many TLS handshakes are under way"))))
+        }
+        Err(Unshaken::Failed(failed)) => Err(Unreached::Tls(failed)),
     }
 }
 

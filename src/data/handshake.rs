@@ -1,42 +1,78 @@
 //! TLS handshakes on a worker: so many at once, each within its deadline, and one step of one of them a turn of the event
 //! loop, so that a crowd that comes back after a failover does not stall the sessions that are there.
+//!
+//! Each route has places for its clients and each pair for its servers, so that nobody who is slow or silent is in the way of
+//! others' sessions. A client takes its place once its first words are there, and only what the other end takes counts into
+//! the deadline: waiting for a place or a turn is our own affair.
 
-use super::{secure::End, worker::Worker};
+use super::{flow::not_ready, secure::End, session::Session, worker::Worker};
 use crate::{
     model::tls::TlsFailure,
-    net::tls::{Channel, MOST_RECORD, Step, classify},
+    net::{
+        dial::flags,
+        tls::{Channel, MOST_RECORD, Step, classify},
+    },
 };
 use rustix::{
     io::Errno,
     net::{RecvFlags, SendFlags, recv, send},
 };
-use std::{io, time::Duration};
+use rustls::ServerConfig;
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     io::Interest,
     net::TcpStream,
-    sync::{Mutex, Semaphore},
+    sync::{Mutex, Semaphore, SemaphorePermit},
     task::yield_now,
     time::timeout,
 };
 
-/// How long a handshake may take, waiting for its turn included.
-pub(super) const DEADLINE: Duration = Duration::from_secs(10);
-/// Handshakes under way at most; others wait for one to end.
+/// How long the other end may take over a handshake; and how long a place in one is waited for.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Of a route's clients or with a pair's servers on one worker, handshakes under way at most; others wait for one to end.
 const AT_ONCE: usize = 1_024;
 /// More of the other end's words than any handshake has: certificate chains are the longest of them.
 const MOST_BYTES: usize = 128 * 1024;
+/// Of a client's first words, as many are waited for before it takes a place: all of them, as a rule.
+const FIRST_WORDS: usize = 2_048;
+/// The content type of a handshake's records, and the length of a record's header (RFC 8446 §5.1).
+const HANDSHAKE: u8 = 22;
+const HEADER: usize = 5;
 
-/// One worker's.
-#[derive(Debug)]
+/// Whose turn it is on a worker.
+#[derive(Debug, Default)]
 pub(super) struct Handshakes {
-    places: Semaphore,
     turn: Mutex<()>,
 }
 
-impl Default for Handshakes {
+/// A route's or a pair's places on a worker.
+#[derive(Debug)]
+pub(super) struct Places(Semaphore);
+
+impl Default for Places {
     fn default() -> Self {
-        Self { places: Semaphore::new(AT_ONCE), turn: Mutex::new(()) }
+        Self(Semaphore::new(AT_ONCE))
     }
+}
+
+impl Places {
+    async fn take(&self) -> Result<SemaphorePermit<'_>, Unshaken> {
+        // It is never closed.
+        timeout(DEADLINE, self.0.acquire()).await.ok().and_then(Result::ok).ok_or(Unshaken::NoPlace)
+    }
+}
+
+/// Why there was no handshake.
+#[derive(Debug)]
+pub(super) enum Unshaken {
+    /// All places were taken for so long. Says nothing about the other end.
+    NoPlace,
+    /// It failed.
+    Failed(Failed),
 }
 
 /// A handshake that failed.
@@ -58,22 +94,89 @@ impl Failed {
     }
 }
 
-/// Shakes hands over `socket`.
-pub(super) async fn shake(
-    worker: &Worker,
-    socket: &TcpStream,
-    channel: Result<Channel, rustls::Error>,
-) -> Result<End, Failed> {
-    let channel = channel.map_err(|error| Failed::told(&error))?;
-    let shaken = async {
-        // The semaphore is never closed.
-        let _place = worker.handshakes.places.acquire().await;
-        step_by_step(worker, socket, channel).await
-    };
-    timeout(DEADLINE, shaken).await.unwrap_or_else(|_| Err(Failed::new(TlsFailure::TimedOut)))
+impl From<Failed> for Unshaken {
+    fn from(failed: Failed) -> Self {
+        Self::Failed(failed)
+    }
 }
 
-async fn step_by_step(worker: &Worker, socket: &TcpStream, mut channel: Channel) -> Result<End, Failed> {
+/// How much longer the other end is waited for.
+struct Patience(Duration);
+
+impl Patience {
+    async fn with<T>(&mut self, step: impl Future<Output = io::Result<T>>) -> Result<T, Failed> {
+        let began = Instant::now();
+        let ended = timeout(self.0, step).await;
+        self.0 = self.0.saturating_sub(began.elapsed());
+        match ended {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(_)) => Err(Failed::new(TlsFailure::Closed)),
+            Err(_) => Err(Failed::new(TlsFailure::TimedOut)),
+        }
+    }
+}
+
+/// The server's part of a handshake with a session's client.
+pub(super) async fn with_client(
+    worker: &Worker,
+    session: &Session,
+    config: Arc<ServerConfig>,
+) -> Result<End, Unshaken> {
+    let mut patience = Patience(DEADLINE);
+    patience.with(first_words(worker, &session.client)).await?;
+    let _place = session.route.handshakes.take().await?;
+    let channel = Channel::server(config).map_err(|error| Failed::told(&error))?;
+    Ok(step_by_step(worker, &session.client, channel, patience).await?)
+}
+
+/// The client's part of a handshake with the pair's server behind `socket`.
+pub(super) async fn with_server(
+    worker: &Worker,
+    session: &Session,
+    socket: &TcpStream,
+    channel: Result<Channel, rustls::Error>,
+) -> Result<End, Unshaken> {
+    let channel = channel.map_err(|error| Failed::told(&error))?;
+    let _place = session.pair().handshakes.take().await?;
+    Ok(step_by_step(worker, socket, channel, Patience(DEADLINE)).await?)
+}
+
+/// Waits until a client has said what it begins with, or will not.
+async fn first_words(worker: &Worker, client: &TcpStream) -> io::Result<()> {
+    loop {
+        client.readable().await?;
+        let scratch = &mut worker.scratch.borrow_mut()[..FIRST_WORDS];
+        let seen = match recv(client, &mut *scratch, RecvFlags::PEEK) {
+            Ok((seen, _)) => seen,
+            Err(Errno::INTR) => continue,
+            Err(Errno::AGAIN) => 0,
+            Err(errno) => return Err(errno.into()),
+        };
+        if is_enough(&scratch[..seen]) || flags(client, Interest::READABLE).is_read_closed() {
+            return Ok(());
+        }
+        // What has come so far stays; more of it is news.
+        not_ready(client, Interest::READABLE);
+    }
+}
+
+/// Is this a whole record, or so much of one, or none of a handshake?
+fn is_enough(seen: &[u8]) -> bool {
+    match seen {
+        [HANDSHAKE, _major, _minor, high, low, rest @ ..] => {
+            rest.len() >= usize::from(u16::from_be_bytes([*high, *low])).min(FIRST_WORDS - HEADER)
+        }
+        [] | [HANDSHAKE, ..] => false,
+        _ => true,
+    }
+}
+
+async fn step_by_step(
+    worker: &Worker,
+    socket: &TcpStream,
+    mut channel: Channel,
+    mut patience: Patience,
+) -> Result<End, Failed> {
     let (mut raw, mut early, mut outgoing) = (Vec::new(), Vec::new(), Vec::new());
     loop {
         let step = {
@@ -86,7 +189,7 @@ async fn step_by_step(worker: &Worker, socket: &TcpStream, mut channel: Channel)
         let over = !channel.is_handshaking() && matches!(step, Ok(Step::Open | Step::Ended));
         // A client's last step may travel with its first words; a server's is waited for.
         if !over || !channel.is_client() {
-            write(socket, &mut outgoing).await.map_err(|_| Failed::new(TlsFailure::Closed))?;
+            patience.with(write(socket, &mut outgoing)).await?;
         }
         match step {
             Ok(Step::Blocked | Step::Again) => {}
@@ -97,9 +200,8 @@ async fn step_by_step(worker: &Worker, socket: &TcpStream, mut channel: Channel)
         if raw.len() > MOST_BYTES {
             return Err(Failed::new(TlsFailure::NotTls));
         }
-        match read(socket, &mut raw).await {
-            Ok(0) | Err(_) => return Err(Failed::new(TlsFailure::Closed)),
-            Ok(_) => {}
+        if patience.with(read(socket, &mut raw)).await? == 0 {
+            return Err(Failed::new(TlsFailure::Closed));
         }
     }
 }
@@ -144,4 +246,26 @@ async fn read(socket: &TcpStream, raw: &mut Vec<u8>) -> io::Result<usize> {
         .await;
     raw.truncate(old + got.as_ref().unwrap_or(&0));
     got
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_has_begun_once_its_first_record_is_there_or_it_is_clear_that_none_will_be() {
+        let hello = |length: usize| [&[HANDSHAKE, 3, 1, 2, 0][..], &vec![0; length]].concat();
+        for (words, enough) in [
+            (vec![], false),
+            (vec![HANDSHAKE], false),
+            (hello(0), false),
+            (hello(511), false),
+            (hello(512), true),
+            (hello(600), true),
+            (b"GET / HTTP/1.1".to_vec(), true),
+            ([&[HANDSHAKE, 3, 1, 0x40, 0][..], &[0; FIRST_WORDS - HEADER]].concat(), true),
+        ] {
+            assert_eq!(is_enough(&words), enough, "{} bytes", words.len());
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! One pair as one worker sees it: where newcomers go now, and which dials that is news for.
 
 use super::{
+    handshake::Places,
     order::Orders,
     shared::{PairTotals, Shared},
 };
@@ -24,6 +25,7 @@ pub(super) struct Pair {
     pub(super) name: PairName,
     pub(super) totals: Arc<PairTotals>,
     pub(super) orders: RefCell<Orders>,
+    pub(super) handshakes: Places,
     row: RefCell<Rc<PairRow>>,
     /// +1 whenever what newcomers and dials in flight were told no longer holds.
     generation: Cell<u64>,
@@ -59,6 +61,7 @@ impl Pair {
             name: name.clone(),
             totals,
             orders: RefCell::default(),
+            handshakes: Places::default(),
             row: RefCell::new(Rc::new(row)),
             generation: Cell::new(0),
             changed: Notify::new(),

@@ -2,6 +2,7 @@
 
 use super::{
     door,
+    handshake::Places,
     pair::Pair,
     session::Session,
     shared::{RouteTotals, Shared},
@@ -33,6 +34,7 @@ pub(super) struct Route {
     pub(super) max_sessions: Cell<u32>,
     pub(super) idle_timeout: Cell<Duration>,
     pub(super) tls: RefCell<Option<Arc<ServerConfig>>>,
+    pub(super) handshakes: Places,
     pub(super) proxy_protocol: RefCell<ProxyProtocolSpec>,
     pub(super) sessions: RefCell<BTreeMap<u64, Rc<Session>>>,
     flows: RefCell<Vec<Arc<FlowStats>>>,
@@ -62,6 +64,7 @@ impl Route {
             max_sessions: Cell::new(0),
             idle_timeout: Cell::new(Duration::ZERO),
             tls: RefCell::default(),
+            handshakes: Places::default(),
             proxy_protocol: RefCell::default(),
             sessions: RefCell::default(),
             flows: RefCell::default(),

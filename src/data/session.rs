@@ -3,7 +3,7 @@
 use super::{
     admit::{self, Admitted},
     flow::Flow,
-    handshake::shake,
+    handshake::{Unshaken, with_client},
     header,
     pair::Pair,
     relay::Relay,
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     model::{EndReason, Epoch, RefuseReason, UpstreamName, ports::Evidence, stats::FlowStats, view::SessionView},
-    net::{options, proxy_protocol::Endpoints, tls::Channel},
+    net::{options, proxy_protocol::Endpoints},
 };
 use std::{
     cell::{Cell, OnceCell},
@@ -227,9 +227,10 @@ async fn accept(worker: &Worker, session: &Session, config: Arc<rustls::ServerCo
     let shaken = tokio::select! {
         biased;
         reason = admit::gone(session) => return Err(reason),
-        shaken = shake(worker, &session.client, Channel::server(config)) => shaken,
+        shaken = with_client(worker, session, config) => shaken,
     };
-    shaken.map_err(|failed| {
+    shaken.map_err(|unshaken| {
+        let Unshaken::Failed(failed) = unshaken else { return RefuseReason::LocalTrouble };
         worker.stats.client_handshakes_failed[failed.reason as usize].add(1);
         worker.complaints.say(|| {
             let (route, client) = (&session.route.name, session.client_address());

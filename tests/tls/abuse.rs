@@ -3,11 +3,12 @@
 use crate::{
     authority::Authority,
     client::Client,
-    common::{eventually, proxy::Proxy, within},
-    passing::{ending, pair},
+    common::{address::own_address, client::Client as PlainClient, eventually, proxy::Proxy, within},
+    passing::{begun, ending, pair},
     server::Server,
 };
 use std::{
+    fs,
     io::{Read, Write},
     net::TcpStream,
     time::Duration,
@@ -48,4 +49,48 @@ fn garbage_silence_and_one_byte_a_second_are_closed_and_others_are_served() {
         proxy.admin.metric("failback_refused_clients_total", &[("route", "probes"), ("reason", "tls_handshake")]);
     assert_eq!(refused, 52.0);
     drop(silent);
+}
+
+/// More than a worker shakes hands with at a time, half of them with a first byte and no second.
+#[test]
+fn clients_that_never_speak_keep_nobody_else_waiting() {
+    const MUTE: usize = 1_300;
+    let authority = Authority::new();
+    let identity = authority.server("v", &["AGG_V", "OTHER_V"]);
+    let (primary, backup) = (Server::plain("AGG_P"), Server::plain("AGG_B"));
+    let secure = Server::secure("OTHER_P", &identity);
+    let mut proxy = Proxy::prepared(&pair(&primary, &backup, ""));
+    let (encrypted, plain) = (own_address(), own_address());
+    let text = fs::read_to_string(proxy.config()).unwrap().replace("[node]\n", "[node]\nworkers = 1\n");
+    let more = format!(
+        "{ends}[routes.encrypted]\nlisten = \"{encrypted}\"\npair = \"AGG_V\"\n{ends}\
+         [routes.plain]\nlisten = \"{plain}\"\npair = \"OTHER_V\"\n\
+         [pairs.OTHER_V]\nprimary = {}\n{}",
+        secure.toml(),
+        begun(&authority, ""),
+        ends = ending(&authority, "v"),
+    );
+    fs::write(proxy.config(), text + &more).unwrap();
+    proxy.launch();
+    assert_eq!(PlainClient::connect(plain).server(), "OTHER_P");
+
+    let mute: Vec<_> = (0..MUTE)
+        .map(|number| {
+            let mut client = TcpStream::connect(proxy.route).unwrap();
+            if number % 2 == 0 {
+                client.write_all(&[0x16]).unwrap();
+            }
+            client
+        })
+        .collect();
+    let mut client = Client::connect(encrypted, &authority.ca(), "AGG_V").unwrap();
+    assert_eq!(client.ask("hello").unwrap(), "AGG_P:hello");
+    assert_eq!(PlainClient::connect(plain).server(), "OTHER_P");
+    let mut client = Client::connect(proxy.route, &authority.ca(), "AGG_V").unwrap();
+    assert_eq!(client.ask("hello").unwrap(), "AGG_P:hello");
+    let failed =
+        |peer| proxy.admin.metric("failback_tls_handshake_failures_total", &[("peer", peer), ("reason", "timed_out")]);
+    assert!(failed("client") < 200.0, "whoever waits behind the mute ones waits until some of them are closed");
+    assert_eq!(failed("upstream"), 0.0);
+    drop(mute);
 }
