@@ -6,8 +6,8 @@ use rustls::pki_types::SubjectPublicKeyInfoDer;
 use std::net::IpAddr;
 use x509_parser::{
     certificate::X509Certificate,
-    extensions::{GeneralName, ParsedExtension},
-    oid_registry::OID_X509_COMMON_NAME,
+    extensions::{GeneralName, SubjectAlternativeName},
+    oid_registry::{OID_X509_COMMON_NAME, OID_X509_EXT_SUBJECT_ALT_NAME},
     prelude::FromDer,
 };
 
@@ -82,16 +82,22 @@ fn pin(key: &[u8]) -> Result<Pin, Unreadable> {
     digest.as_ref().try_into().map(Pin).map_err(|_| Unreadable)
 }
 
+/// What can't be read may have been a DNS name: better this one, which matches nothing, than the Common Name.
+const UNREADABLE: String = String::new();
+
 fn names(parsed: &X509Certificate<'_>) -> Offered {
     let mut names = Offered::default();
-    for extension in parsed.extensions() {
-        let ParsedExtension::SubjectAlternativeName(alternative) = extension.parsed_extension() else { continue };
+    for extension in parsed.extensions().iter().filter(|found| found.oid == OID_X509_EXT_SUBJECT_ALT_NAME) {
+        // Read here again, because the parser's own reading passes over what stands behind it.
+        let Ok(([], alternative)) = SubjectAlternativeName::from_der(extension.value) else {
+            names.dns.push(UNREADABLE);
+            continue;
+        };
         for name in &alternative.general_names {
             match name {
                 GeneralName::DNSName(name) => names.dns.push((*name).into()),
                 GeneralName::IPAddress(bytes) => names.ips.extend(ip(bytes)),
-                // One that can't be read may have been a DNS name: better none than the Common Name.
-                GeneralName::Invalid(..) => names.dns.push(String::new()),
+                GeneralName::Invalid(..) => names.dns.push(UNREADABLE),
                 _ => {}
             }
         }
@@ -110,4 +116,45 @@ fn names(parsed: &X509Certificate<'_>) -> Offered {
 fn ip(bytes: &[u8]) -> Option<IpAddr> {
     let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, CustomExtension, DnType, KeyPair};
+
+    fn read(alternative_names: &[u8]) -> Offered {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "AGG_V");
+        let extension = CustomExtension::from_oid_content(&[2, 5, 29, 17], alternative_names.to_vec());
+        params.custom_extensions = vec![extension];
+        let der = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        Certificate::read(der.der()).unwrap().names
+    }
+
+    #[test]
+    fn alternative_names_that_are_not_wholly_readable_leave_no_room_for_the_common_name() {
+        let broken: [&[u8]; 9] = [
+            // A name that claims more bytes than there are.
+            b"\x30\x07\x82\x15AGG_B",
+            // One byte more than the sequence has, within the name and behind it.
+            b"\x30\x07\x82\x06AGG_B",
+            b"\x30\x07\x82\x05AGG_B\x00",
+            b"\x30\x00\x82\x05AGG_B",
+            // A good name before a kind that there is none of, and before half a header.
+            b"\x30\x09\x82\x05AGG_B\x8f\x00",
+            b"\x30\x08\x82\x05AGG_B\x82",
+            // No sequence; nothing; a name that is no text.
+            b"\x82\x05AGG_B",
+            b"",
+            b"\x30\x07\x82\x05AGG\xffB",
+        ];
+        for bytes in broken {
+            let names = read(bytes);
+            assert!(!names.dns.is_empty(), "{}", bytes.escape_ascii());
+            assert_eq!(names.common, [["AGG_V"]]);
+        }
+        assert_eq!(read(b"\x30\x07\x82\x05AGG_B").dns, ["AGG_B"]);
+        assert!(read(b"\x30\x06\x87\x04\x0a\x00\x00\x01").dns.is_empty());
+    }
 }
