@@ -12,7 +12,7 @@ use crate::{
         tls::{Certificate, classify, refused_until},
     },
 };
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::{ClientConfig, ProtocolVersion, pki_types::ServerName};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -28,6 +28,9 @@ const LATE: Duration = Duration::from_millis(100);
 
 /// The kernel sends a lost SYN again after a second, when a check may long have failed; a check dials again sooner.
 const AGAIN: Duration = Duration::from_millis(250);
+
+/// How long a server that has shaken hands may take to judge our certificate; then it has nothing against it.
+const VERDICT: Duration = Duration::from_millis(500);
 
 /// What to check.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ pub async fn check(target: &Target) -> Checked {
     let (mut answer, mut handshake) = (Vec::new(), Handshake::default());
     let result = match dial_again(&target.addresses, target.timeout).await {
         Ok(stream) => {
-            let spoken = speak(stream, target, &mut answer, &mut handshake);
+            let spoken = speak(stream, target, deadline, &mut answer, &mut handshake);
             timeout_at(deadline, spoken).await.unwrap_or(Err(CheckResult::TimedOut))
         }
         Err(DialError::Refused | DialError::Unreachable(_)) => Err(CheckResult::Refused),
@@ -109,6 +112,7 @@ pub async fn check(target: &Target) -> Checked {
 async fn speak(
     mut stream: TcpStream,
     target: &Target,
+    deadline: Instant,
     answer: &mut Vec<u8>,
     handshake: &mut Handshake,
 ) -> Result<(), CheckResult> {
@@ -126,7 +130,8 @@ async fn speak(
             let mut secured = shake(stream, tls, handshake).await?;
             // A server that finds its log full of connections cut short would rather be told.
             let _told = secured.shutdown().await;
-            Ok(())
+            let judged = timeout_at(deadline.min(Instant::now() + VERDICT), verdict(secured)).await;
+            judged.unwrap_or(Ok(())).inspect_err(|_| handshake.failure = Some(TlsFailure::RefusedByPeer))
         }
         (Check::SendExpect { send, expect, .. }, Some(tls)) => {
             converse(shake(stream, tls, handshake).await?, send, expect, answer).await
@@ -144,21 +149,44 @@ async fn shake(
     // Until it is over: the deadline ends it from outside.
     seen.failure = Some(TlsFailure::TimedOut);
     let secured = TlsConnector::from(Arc::clone(config)).connect(name.clone(), stream).await;
-    let secured = secured.map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(tls) => {
-            let (reason, words) = classify(tls);
-            *seen = Handshake { expires: refused_until(tls), failure: Some(reason) };
-            CheckResult::Wrong(format!("{}: {words}", reason.words()))
-        }
-        None => {
-            seen.failure = Some(TlsFailure::Closed);
-            broken(&error)
-        }
+    let secured = secured.map_err(|error| {
+        *seen = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(tls) => Handshake { expires: refused_until(tls), failure: Some(classify(tls).0) },
+            None => Handshake { expires: None, failure: Some(TlsFailure::Closed) },
+        };
+        broken(&error)
     })?;
     let leaf = secured.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let expires = leaf.and_then(|leaf| Certificate::read(leaf).ok()).map(|leaf| leaf.not_after);
     *seen = Handshake { expires, failure: None };
     Ok(secured)
+}
+
+/// In TLS 1.3 a server judges our certificate when our handshake is over, and objects by an alert. A ticket, data or its end
+/// show that it does not.
+async fn verdict(mut secured: TlsStream<TcpStream>) -> Result<(), CheckResult> {
+    let (stream, connection) = secured.get_mut();
+    if connection.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+        return Ok(());
+    }
+    while connection.tls13_tickets_received() == 0 {
+        let mut records = [0; ANSWER];
+        let mut came = match stream.read(&mut records).await {
+            Ok(read) => &records[..read],
+            Err(_) => &[],
+        };
+        if came.is_empty() {
+            return Ok(());
+        }
+        while !came.is_empty() {
+            connection.read_tls(&mut came).map_err(|error| broken(&error))?;
+            let state = connection.process_new_packets().map_err(|error| refused(&error))?;
+            if state.plaintext_bytes_to_read() > 0 || state.peer_has_closed() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Dials, and twice more beside it if no answer comes: one lost packet is not a silent server.
@@ -208,7 +236,15 @@ fn own_header(stream: &TcpStream, version: HeaderVersion) -> io::Result<Vec<u8>>
 
 /// A connection that breaks after it was accepted shows a server that answers wrongly, not one that is gone.
 fn broken(error: &io::Error) -> CheckResult {
-    CheckResult::Wrong(format!("the connection broke: {error}"))
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(tls) => refused(tls),
+        None => CheckResult::Wrong(format!("the connection broke: {error}")),
+    }
+}
+
+fn refused(error: &rustls::Error) -> CheckResult {
+    let (reason, words) = classify(error);
+    CheckResult::Wrong(format!("{}: {words}", reason.words()))
 }
 
 fn wrong(answer: &[u8], expect: &[u8]) -> CheckResult {

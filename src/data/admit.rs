@@ -2,7 +2,7 @@
 //! side that is active now, held again when that fails. It never gets another side than the table says (`X3`).
 
 use super::{
-    handshake::{Failed, Unshaken, with_server},
+    handshake::{Failed, Unshaken, failed_with, with_server},
     header,
     pair::{Pair, Turn},
     secure::End,
@@ -140,12 +140,7 @@ impl<'a> Wait<'a> {
                 tracing::warn!(pair = %pair.name, %upstream, error = chain(error), "a dial failed on this machine; the client waits");
             }),
             Unreached::Dial(_) => {}
-            Unreached::Tls(failed) => {
-                worker.stats.upstream_handshakes_failed[failed.reason as usize].add(1);
-                worker.complaints.say(|| {
-                    tracing::warn!(pair = %pair.name, %upstream, reason = %failed.reason, "its TLS handshake failed: {}", failed.words);
-                });
-            }
+            Unreached::Tls(failed) => failed_with(worker, session, upstream, failed),
         }
         let pause = self.retry;
         self.retry = (self.retry * 2).min(LONGEST_RETRY);

@@ -7,7 +7,7 @@
 
 use super::{flow::not_ready, secure::End, session::Session, worker::Worker};
 use crate::{
-    model::tls::TlsFailure,
+    model::{UpstreamName, tls::TlsFailure},
     net::{
         dial::flags,
         tls::{Channel, MOST_RECORD, Step, classify},
@@ -139,6 +139,24 @@ pub(super) async fn with_server(
     let channel = channel.map_err(|error| Failed::told(&error))?;
     let _place = session.pair().handshakes.take().await?;
     Ok(step_by_step(worker, socket, channel, Patience(DEADLINE)).await?)
+}
+
+/// Counts a handshake with `upstream` that failed, and says so.
+pub(super) fn failed_with(worker: &Worker, session: &Session, upstream: &UpstreamName, failed: &Failed) {
+    worker.stats.upstream_handshakes_failed[failed.reason as usize].add(1);
+    worker.complaints.say(|| {
+        let pair = &session.pair().name;
+        tracing::warn!(%pair, %upstream, reason = %failed.reason, "its TLS handshake failed: {}", failed.words);
+    });
+}
+
+/// In TLS 1.3 a server judges our certificate when our handshake is over: an alert before its first byte is the handshake's end.
+pub(super) fn failed_late(worker: &Worker, session: &Session, error: &rustls::Error) {
+    if let (rustls::Error::AlertReceived(_), Some(upstream), true) =
+        (error, session.upstream_name(), session.is_unanswered())
+    {
+        failed_with(worker, session, upstream, &Failed::told(error));
+    }
 }
 
 /// Waits until a client has said what it begins with, or will not.

@@ -123,6 +123,11 @@ impl Session {
         flow.add(bytes);
     }
 
+    /// No byte of the upstream's has been passed on.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.to_client.get() == 0
+    }
+
     /// How long no byte has passed, by the worker's clock: never more than it was.
     pub(super) fn idle_at_least(&self, now: u32) -> Duration {
         Duration::from_secs(u64::from(now.saturating_sub(self.touched.get()).saturating_sub(1)))

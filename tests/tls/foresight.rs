@@ -9,11 +9,12 @@ use crate::{
         proxy::Proxy,
     },
     passing::{begun, pair},
-    server::Server,
+    server::{Server, config},
 };
 use failback::model::view::HealthName;
 use rcgen::ExtendedKeyUsagePurpose;
-use std::path::Path;
+use rustls::ServerConnection;
+use std::{net::TcpListener, path::Path, sync::Arc};
 
 /// What is said of a backup with this certificate while all is well; it is counted for `reason` and its end is known.
 #[track_caller]
@@ -72,6 +73,51 @@ fn x6_when_certificates_expire_is_a_metric_and_soon_is_a_warning() {
         proxy.cli_says(&["status"]).contains("the certificate AGG_V/AGG_B expires in 9 days").then_some(())
     });
     assert!(!proxy.cli_says(&["status"]).contains("AGG_V/AGG_P expires"));
+}
+
+/// With TLS 1.3 it says so when our part of the handshake is over already.
+#[test]
+fn x6_servers_that_want_a_certificate_of_ours_are_down_if_the_pair_has_none() {
+    let authority = Authority::new();
+    let identity = authority.server("v", &["AGG_V"]);
+    let strict = |name| Server::strict(name, &identity, &authority.ca());
+    let (primary, backup) = (strict("AGG_P"), strict("AGG_B"));
+    let proxy = Proxy::with_pair(&pair(&primary, &backup, &begun(&authority, "")));
+    for (at, name) in ["AGG_P", "AGG_B"].into_iter().enumerate() {
+        let seen = proxy.until_health(name, HealthName::Down);
+        let words = seen.upstreams[at].last_failure.clone().unwrap();
+        assert!(words.contains("it wants a certificate of ours: set `cert` and `key`"), "{words}");
+    }
+
+    let connects = format!("{}health = {{ check = \"connect\" }}\n", begun(&authority, ""));
+    let proxy = Proxy::with_pair(&pair(&primary, &backup, &connects));
+    proxy.until_health("AGG_P", HealthName::Up);
+    assert!(proxy.client().ask("hello").is_err());
+    let labels = [("peer", "upstream"), ("reason", "refused_by_peer")];
+    eventually("the session's failure is counted", || {
+        (proxy.admin.metric("failback_tls_handshake_failures_total", &labels) == 1.0).then_some(())
+    });
+}
+
+#[test]
+fn a_server_that_neither_speaks_nor_hangs_up_after_its_handshake_passes() {
+    let authority = Authority::new();
+    let identity = authority.server("v", &["AGG_V"]);
+    let mut config = config(&identity, None);
+    config.send_tls13_tickets = 0;
+    let (address, config) = (own_address(), Arc::new(config));
+    let listener = TcpListener::bind(address).unwrap();
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let _shaken = connection.complete_io(&mut stream);
+            held.push(stream);
+        }
+    });
+    let table = format!("primary = {{ name = \"AGG_P\", address = \"{address}\" }}\n{}", begun(&authority, ""));
+    Proxy::with_pair(&table).until_health("AGG_P", HealthName::Up);
 }
 
 /// Version 1, and an authority's own: refused with the pin that would make them good.

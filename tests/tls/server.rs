@@ -116,7 +116,7 @@ impl Server {
     }
 }
 
-fn config(identity: &Path, clients: Option<&Path>) -> ServerConfig {
+pub(crate) fn config(identity: &Path, clients: Option<&Path>) -> ServerConfig {
     let chain = CertificateDer::pem_file_iter(identity.with_extension("pem")).unwrap().map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_file(identity.with_extension("key")).unwrap();
     let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
