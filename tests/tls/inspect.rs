@@ -1,6 +1,11 @@
 //! `failback certs`.
 
-use crate::{authority::Authority, common::process::command, passing::pair, server::Server};
+use crate::{
+    authority::Authority,
+    common::process::{command, run},
+    passing::pair,
+    server::Server,
+};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Output};
 
 fn certs(dir: &Path, words: &[&str]) -> Output {
@@ -66,4 +71,37 @@ fn files_that_do_not_fit_are_told_by_check_and_keep_a_node_from_starting() {
         assert_eq!(output.status.code(), Some(78), "{words:?}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("is not that of the certificate"), "{words:?}");
     }
+}
+
+/// Its signatures can't be checked, so every handshake with it would fail.
+#[test]
+fn a_key_that_is_too_weak_is_refused_even_if_it_is_pinned() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (key, pem) = (path("weak.key"), path("weak.pem"));
+    run(&[
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:1024",
+        "-nodes",
+        "-days",
+        "9",
+        "-subj",
+        "/CN=AGG_V",
+        "-keyout",
+        &key,
+        "-out",
+        &pem,
+    ]);
+    let seen: serde_json::Value =
+        serde_json::from_slice(&certs(dir.path(), &["inspect", &pem, "--json"]).stdout).unwrap();
+    let pin = seen["certificates"][0]["pin"].as_str().unwrap();
+    let text =
+        format!("[pairs.AGG_V]\nprimary = {{ name = \"P\", address = \"p:1\" }}\ntls = {{ pins = [\"{pin}\"] }}\n");
+    fs::write(dir.path().join("failback.toml"), text).unwrap();
+    let refused = certs(dir.path(), &["inspect", &pem, "--pair", "AGG_V"]);
+    let text = String::from_utf8_lossy(&refused.stdout);
+    assert!(!refused.status.success() && text.contains("RSA of 1024 bits"), "{text}");
 }

@@ -5,10 +5,12 @@ use crate::model::tls::Pin;
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use std::net::IpAddr;
 use x509_parser::{
+    asn1_rs::Any,
     certificate::X509Certificate,
     extensions::{GeneralName, SubjectAlternativeName},
     oid_registry::{OID_X509_COMMON_NAME, OID_X509_EXT_SUBJECT_ALT_NAME},
     prelude::FromDer,
+    public_key::PublicKey,
 };
 
 /// One certificate.
@@ -20,6 +22,8 @@ pub struct Certificate {
     pub key: SubjectPublicKeyInfoDer<'static>,
     /// Its public key's digest.
     pub pin: Pin,
+    /// What kind of key it is, if it is of none that signatures are checked with here, whoever vouches for it.
+    pub unusable_key: Option<String>,
     /// The X.509 version, as people count: 1 or 3.
     pub version: u32,
     /// It says that it may sign others.
@@ -54,6 +58,7 @@ impl Certificate {
             names: names(&parsed),
             key: SubjectPublicKeyInfoDer::from(key.to_vec()),
             pin: pin(key)?,
+            unusable_key: unusable(&parsed),
             version: parsed.version.0 + 1,
             is_ca: parsed.is_ca(),
             not_before: parsed.validity().not_before.timestamp(),
@@ -80,6 +85,27 @@ fn pin(key: &[u8]) -> Result<Pin, Unreadable> {
         .map(|suite| suite.common.hash_provider.hash(key))
         .ok_or(Unreadable)?;
     digest.as_ref().try_into().map(Pin).map_err(|_| Unreadable)
+}
+
+/// The library's signature algorithms take RSA keys of 2,048 to 8,192 bits only.
+fn unusable(parsed: &X509Certificate<'_>) -> Option<String> {
+    let key = parsed.public_key();
+    if let Ok(PublicKey::RSA(rsa)) = key.parsed() {
+        let bits = rsa.key_size();
+        return (!(2_048..=8_192).contains(&bits)).then(|| format!("RSA of {bits} bits"));
+    }
+    let known = algorithm(key.raw).is_some_and(|kind| {
+        let all = super::verify::algorithms().all;
+        all.iter().any(|known| known.public_key_alg_id().as_ref() == kind)
+    });
+    (!known).then(|| format!("of the kind {}", key.algorithm.algorithm))
+}
+
+/// What stands inside the `AlgorithmIdentifier` of a `SubjectPublicKeyInfo` (RFC 5280 §4.1).
+fn algorithm(key: &[u8]) -> Option<&[u8]> {
+    let (_, info) = Any::from_der(key).ok()?;
+    let (_, kind) = Any::from_der(info.data).ok()?;
+    Some(kind.data)
 }
 
 /// What can't be read may have been a DNS name: better this one, which matches nothing, than the Common Name.

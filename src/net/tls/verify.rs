@@ -58,6 +58,14 @@ pub(super) fn judge(
 ) -> Result<Accepted, VerifyError> {
     let seen = Certificate::read(leaf)
         .map_err(|error| VerifyError { reason: TlsFailure::BadCertificate, words: error.to_string() })?;
+    if let Some(kind) = &seen.unusable_key {
+        let words = format!(
+            "the key of {} is {kind}; those used here are RSA of 2048 to 8192 bits, ECDSA on P-256, P-384 or P-521, and Ed25519: \
+             have it made anew, since no pin helps",
+            seen.subject
+        );
+        return Err(VerifyError { reason: TlsFailure::BadCertificate, words });
+    }
     if spec.pins.contains(&seen.pin) {
         return Ok(Accepted::Pinned(seen.pin));
     }
