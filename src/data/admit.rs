@@ -10,7 +10,9 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    model::{RefuseReason, causes::chain, ports::Evidence, spec::HoldSpec, stats::DoorStats, table::Admit},
+    model::{
+        RefuseReason, causes::chain, ports::Evidence, spec::HoldSpec, stats::DoorStats, table::Admit, tls::TlsFailure,
+    },
     net::{
         dial::{DialError, FirstWord, dial, flags, no_address},
         options,
@@ -125,11 +127,11 @@ impl<'a> Wait<'a> {
             Err(error) => error,
         };
         let evidence = match &error {
+            Unreached::Dial(DialError::Local(_)) | Unreached::Tls(Failed { reason: TlsFailure::Local, .. }) => None,
             Unreached::Dial(DialError::Refused | DialError::Unreachable(_)) | Unreached::Tls(_) => {
                 Some(Evidence::DialRefused)
             }
             Unreached::Dial(DialError::TimedOut) => Some(Evidence::DialTimedOut),
-            Unreached::Dial(DialError::Local(_)) => None,
         };
         self.local = evidence.is_none();
         if let Some(evidence) = evidence {

@@ -114,16 +114,18 @@ labelled! {
         OldVersion = "old_version": "the certificate is of X.509 version 1",
         /// It is a certificate authority's own.
         CaAsLeaf = "ca_as_leaf": "the certificate is a certificate authority's own",
-        /// It can't be read, or its signature does not fit.
-        BadCertificate = "bad_certificate": "the certificate is damaged",
+        /// It can't be read, its signature does not fit, or its key is of no use.
+        BadCertificate = "bad_certificate": "the certificate can't be used",
         /// None was shown where one was wanted.
         NoCertificate = "no_certificate": "no certificate was shown",
-        /// The other end did not accept ours, or has none of our protocols or suites.
+        /// The other end did not accept ours.
         RefusedByPeer = "refused_by_peer": "the other end refused the handshake",
         /// No version, suite or application protocol is common to both.
         NothingInCommon = "nothing_in_common": "there is no protocol version, suite or application protocol in common",
-        /// What came is no TLS.
+        /// What came is no TLS, or breaks its rules.
         NotTls = "not_tls": "what came is not TLS",
+        /// We could not go on: says nothing about the other end.
+        Local = "local": "this node could not go on with the handshake",
         /// It took longer than the deadline.
         TimedOut = "timed_out": "the handshake was not over in time",
         /// The other end went away in the middle.
