@@ -16,9 +16,15 @@ mod servers {
         folder: TempDir,
         primary: SocketAddr,
         backup: SocketAddr,
+        resync_time: &'static str,
     }
 
     impl Pair {
+        fn new(resync_time: &'static str) -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            Self { folder, primary: own_address(), backup: own_address(), resync_time }
+        }
+
         fn start(&self, name: &str) -> Process {
             let file = |suffix: &str| self.folder.path().join(format!("{name}.{suffix}")).display().to_string();
             let (listen, peer) = match name {
@@ -27,7 +33,7 @@ mod servers {
             };
             let mut argv: Vec<String> =
                 [PROGRAM, "demo", "server", "--name", name, "--listen", &listen].map(Into::into).into();
-            argv.extend(["--data".into(), file("events"), "--resync-time".into(), "200ms".into()]);
+            argv.extend(["--data".into(), file("events"), "--resync-time".into(), self.resync_time.into()]);
             argv.extend(peer);
             Process::start(&argv, &PathBuf::from(file("log")))
         }
@@ -53,8 +59,7 @@ mod servers {
 
     #[test]
     fn a_primary_that_returns_is_stale_and_what_it_is_sent_is_deleted_by_the_resync() {
-        let pair =
-            Pair { folder: tempfile::tempdir().expect("a folder"), primary: own_address(), backup: own_address() };
+        let pair = Pair::new("200ms");
         let _backup = pair.start("AGG_B");
         let mut primary = pair.start("AGG_P");
         pair.until(pair.primary, "AGG_P is whole, with 0 events");
@@ -84,6 +89,45 @@ mod servers {
         store(&mut one, 10);
         pair.until(pair.primary, "AGG_P is whole, with 10 events");
         pair.until(pair.backup, "AGG_B is whole, with 10 events");
+    }
+
+    #[test]
+    fn a_resync_misses_nothing_of_what_comes_in_one_go_while_it_runs() {
+        const BACKLOG: u64 = 1_500;
+        let pair = Pair::new("1s");
+        let mut backup = pair.start("AGG_B");
+        let mut primary = pair.start("AGG_P");
+        pair.until(pair.backup, "AGG_B is whole, with 0 events");
+        primary.kill();
+        pair.until(pair.backup, "AGG_B is alone, with 0 events");
+        for id in 1..=4 {
+            let mut probe = probe(id, pair.backup, "HELLO AGG_B alone");
+            (1..=100).for_each(|seq| store(&mut probe, seq));
+        }
+        backup.kill();
+
+        // Both return; the resync has only begun when all that happened meanwhile comes, as if held by a proxy till now.
+        let _primary = pair.start("AGG_P");
+        pair.until(pair.primary, "AGG_P is stale, with 0 events");
+        let _backup = pair.start("AGG_B");
+        pair.until(pair.backup, "AGG_B is alone, with 400 events");
+        let mut probes = [1, 2, 3, 4].map(|id| probe(id, pair.backup, "HELLO AGG_B alone"));
+        eventually("the resync begins", || {
+            (Client::connect(pair.backup).ask("RESYNC").expect("an answer") == "OK").then_some(())
+        });
+        let events: Vec<String> = (101..=BACKLOG).map(|seq| format!("EVENT {seq}")).collect();
+        probes.iter_mut().for_each(|probe| probe.say(&events.join("\n")).expect("it is connected"));
+        for probe in &mut probes {
+            for seq in 101..=BACKLOG {
+                assert_eq!(probe.hear().expect("an acknowledgement"), format!("STORED {seq}"));
+            }
+        }
+        pair.until(pair.backup, &format!("AGG_B is whole, with {} events", 4 * BACKLOG));
+        pair.until(pair.primary, &format!("AGG_P is whole, with {} events", 4 * BACKLOG));
+
+        // Nor is a later event acknowledged without the other: their count of copies is the same.
+        store(&mut probe(1, pair.backup, "HELLO AGG_B whole"), BACKLOG + 1);
+        pair.until(pair.primary, &format!("AGG_P is whole, with {} events", 4 * BACKLOG + 1));
     }
 
     #[test]

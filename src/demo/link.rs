@@ -181,18 +181,19 @@ impl Link {
 
     /// Writes what is queued; a queued `Resync` is an order to this end if it is the whole one.
     async fn send(&mut self, first: Line) -> io::Result<()> {
+        let mut lines = vec![first];
+        while lines.len() < TOGETHER
+            && let Ok(next) = self.queue.try_recv()
+        {
+            lines.push(next);
+        }
         let mut text = String::new();
-        let mut line = first;
-        for _ in 0..TOGETHER {
+        for line in lines {
             let ahead = self.server.lock().link.as_ref().is_some_and(|link| link.bond == Bond::Ahead);
             if line == Line::Resync && ahead {
                 self.start_filling().await?;
             } else {
                 let _never_fails = writeln!(text, "{line}");
-            }
-            match self.queue.try_recv() {
-                Ok(next) => line = next,
-                Err(_) => break,
             }
         }
         self.write.write_all(text.as_bytes()).await

@@ -32,8 +32,9 @@ use tokio::{
 
 /// Connections at most; more wait in the listening socket's queue.
 const CONNECTIONS: usize = 2_000;
-/// Lines that wait for the peer at most; a peer that lets more wait is given up.
-const QUEUE: usize = 8_192;
+/// Lines that wait for the peer at most; a peer that lets more wait is given up. Room for all that the demo's probes can owe
+/// when they come back from a long wait, in one go.
+const QUEUE: usize = 100_000;
 /// Events of one probe that are stored together.
 const BATCH: usize = 256;
 /// A peer that does not confirm a copy within this time is given up.
