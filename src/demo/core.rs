@@ -25,6 +25,8 @@ pub(super) struct Core {
 #[derive(Debug, Default)]
 struct Incoming {
     store: Store,
+    /// Of `total`, what is here; what is copied to it meanwhile is not of them.
+    filled: u64,
     total: u64,
 }
 
@@ -97,7 +99,7 @@ impl Core {
             name: self.name.clone(),
             standing: self.standing(),
             events: self.store.rows(),
-            filled: incoming.map_or(0, |it| it.store.rows()),
+            filled: incoming.map_or(0, |it| it.filled),
             total: incoming.map_or(0, |it| it.total),
         }
     }
@@ -136,15 +138,25 @@ impl Core {
         }
     }
 
-    /// The peer copies events, live or as part of a resync.
+    /// The peer copies an event that it just took.
     ///
     /// # Errors
     /// [`Full`].
-    pub(super) fn copied(&mut self, probe: ProbeId, first: u64, last: u64) -> Result<u64, Full> {
-        match &mut self.incoming {
-            Some(incoming) => incoming.store.insert(probe, first, last),
-            None => self.store.insert(probe, first, last),
+    pub(super) fn copied(&mut self, probe: ProbeId, seq: u64) -> Result<u64, Full> {
+        let store = self.incoming.as_mut().map_or(&mut self.store, |incoming| &mut incoming.store);
+        store.insert(probe, seq, seq)
+    }
+
+    /// The peer fills this server, which asked for it: without a resync under way it changes nothing.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub(super) fn filled(&mut self, probe: ProbeId, first: u64, last: u64) -> Result<(), Full> {
+        if let Some(incoming) = &mut self.incoming {
+            incoming.store.insert(probe, first, last)?;
+            incoming.filled += last.saturating_add(1).saturating_sub(first);
         }
+        Ok(())
     }
 
     /// A resync of `total` events begins: what this server had is deleted.
@@ -153,7 +165,7 @@ impl Core {
         self.stale = true;
         self.alone = false;
         self.paired = false;
-        self.incoming = Some(Incoming { store: Store::default(), total });
+        self.incoming = Some(Incoming { total, ..Incoming::default() });
     }
 
     /// The resync ends: this server holds what its peer holds. What it was given by others meanwhile is deleted.
@@ -187,7 +199,7 @@ mod tests {
 
     fn holding(last: u64) -> Core {
         let mut core = Core::new("AGG".into(), None);
-        core.copied(PROBE, 1, last).unwrap();
+        (1..=last).for_each(|seq| assert_eq!(core.copied(PROBE, seq), Ok(1)));
         core
     }
 
@@ -227,15 +239,17 @@ mod tests {
         primary.begin(11);
         assert_eq!(primary.store().rows(), 0);
         primary.event(ProbeId(99), 2).unwrap();
-        primary.copied(PROBE, 1, 11).unwrap();
-        primary.copied(PROBE, 11, 11).unwrap();
+        primary.copied(PROBE, 11).unwrap();
+        primary.copied(PROBE, 12).unwrap();
+        primary.filled(PROBE, 1, 11).unwrap();
         let status = primary.status();
-        assert_eq!((status.standing, status.filled, status.total), (Standing::Resyncing, 11, 11));
+        let progress = (status.standing, status.filled, status.total);
+        assert_eq!(progress, (Standing::Resyncing, 11, 11), "what is new is no part of what is to be filled");
 
         primary.end(2);
         assert_eq!((primary.standing(), primary.term()), (Standing::Whole, 2));
-        assert_eq!(primary.store().iter().collect::<Vec<_>>(), [(PROBE, 1, 11)]);
-        assert_eq!(primary.store().rows(), 11);
+        assert_eq!(primary.store().iter().collect::<Vec<_>>(), [(PROBE, 1, 12)]);
+        assert_eq!(primary.store().rows(), 12);
     }
 
     #[test]
@@ -243,7 +257,7 @@ mod tests {
         let mut primary = reborn(&holding(10));
         primary.met(2);
         primary.begin(11);
-        primary.copied(PROBE, 1, 11).unwrap();
+        primary.filled(PROBE, 1, 11).unwrap();
         primary.parted();
         assert_eq!((primary.standing(), primary.store().rows()), (Standing::Stale, 0));
         assert_eq!(reborn(&primary).met(2), Bond::Behind, "also after another death");

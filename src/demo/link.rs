@@ -148,13 +148,15 @@ impl Link {
         match line {
             Line::Copy(probe, seq) => {
                 self.copies += 1;
-                self.server.lock().copied(probe, seq, seq)
+                self.server.lock().copied(probe, seq)
             }
             Line::Copied(count) => {
                 self.server.copied.send_replace((self.id, count));
                 Ok(())
             }
-            Line::Fill(probe, first, last) => self.server.lock().copied(probe, first, last),
+            Line::Fill(probe, first, last) => {
+                self.server.lock().core.filled(probe, first, last).map_err(io::Error::other)
+            }
             Line::Begin(total) => {
                 let mut inner = self.server.lock();
                 inner.core.begin(total);

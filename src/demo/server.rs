@@ -213,10 +213,10 @@ impl Inner {
     }
 
     /// Keeps what the peer copied, without flushing.
-    pub(super) fn copied(&mut self, probe: ProbeId, first: u64, last: u64) -> io::Result<()> {
-        self.core.copied(probe, first, last).map_err(io::Error::other)?;
+    pub(super) fn copied(&mut self, probe: ProbeId, seq: u64) -> io::Result<()> {
+        self.core.copied(probe, seq).map_err(io::Error::other)?;
         if self.core.standing() != Standing::Resyncing {
-            self.disk.event(probe, first, last);
+            self.disk.event(probe, seq, seq);
         }
         Ok(())
     }
