@@ -45,6 +45,17 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     }
 }
 
+/// The same for the file of a node that runs: a regular one, because nobody waits for the other end of a pipe then.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load_again(path: &Path) -> Result<Config, ConfigErrors> {
+    let unreadable = |source| ConfigErrors::Unreadable { path: path.into(), source };
+    let text = crate::model::file::read(path, MOST_BYTES).map_err(unreadable)?;
+    let text = String::from_utf8(text).map_err(|error| unreadable(std::io::Error::other(error)))?;
+    parse(&text, path)
+}
+
 /// Checks `text` as if it stood in the file at `path` (relative paths in it start at that file's folder, and its token
 /// file is looked for).
 ///

@@ -84,7 +84,8 @@ pub fn bind(route: &RouteName, address: SocketAddr, workers: usize) -> Result<Li
 /// # Errors
 /// [`OrderError::BadConfig`] if the file is wrong; [`OrderError::Refused`] if it can't be applied while running.
 pub fn plan(running: &Running, force: bool) -> Result<Plan, OrderError> {
-    let config = config::load(&running.config.source).map_err(|errors| OrderError::BadConfig(errors.to_string()))?;
+    let config =
+        config::load_again(&running.config.source).map_err(|errors| OrderError::BadConfig(errors.to_string()))?;
     let mut objections = fixed_settings(&running.config, &config);
     if !force {
         objections.extend(swapped_servers(&running.config, &running.in_use, &config));

@@ -162,3 +162,36 @@ fn a_pair_that_was_removed_and_came_back_still_has_one_side_at_a_time() {
 
     assert!(old.ended(), "it is on the backup while the primary serves");
 }
+
+#[test]
+fn a_server_that_changes_its_side_is_up_all_along() {
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let proxy = Proxy::start(&primary, &backup, PROMPT);
+    proxy.until_health("AGG_B", HealthName::Up);
+    proxy.until_health("AGG_P", HealthName::Up);
+
+    proxy.configure(&pair(&backup, &primary, PROMPT));
+    assert_eq!(reload(&proxy).0, 200);
+
+    proxy.until_health("AGG_B", HealthName::Up);
+    for upstream in ["AGG_P", "AGG_B"] {
+        let up = proxy.admin.metric("failback_upstream_up", &[("pair", "AGG_V"), ("upstream", upstream)]);
+        assert_eq!(up, 1.0, "{upstream}");
+    }
+}
+
+#[test]
+fn a_pipe_in_the_files_place_is_refused_at_once() {
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let proxy = Proxy::start(&primary, &backup, PROMPT);
+    let good = fs::read_to_string(proxy.config()).expect("its configuration");
+    fs::remove_file(proxy.config()).expect("its configuration");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, proxy.config(), rustix::fs::FileType::Fifo, mode, 0).expect("a pipe");
+    let (code, answer) = reload(&proxy);
+    assert!((400..500).contains(&code) && answer.contains("a pipe or a device, not a file"), "{code} {answer}");
+
+    fs::remove_file(proxy.config()).expect("the pipe");
+    fs::write(proxy.config(), good).expect("its configuration");
+    assert_eq!(reload(&proxy).0, 200);
+}
