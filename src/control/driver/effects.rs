@@ -165,11 +165,12 @@ impl Driver {
         self.chronicle.pair(&self.journal, name, epoch, story);
     }
 
-    /// The metrics show where the pair stands now.
+    /// The metrics show where the pair and its servers stand now.
     pub(super) fn show_place(&self, name: &PairName) {
         if let Some(pair) = self.pairs.get(name) {
             let status = pair.machine.status(self.clock.now());
             pair.metrics.state(status.state, status.active_side, status.epoch);
+            status.upstreams.iter().for_each(|upstream| pair.metrics.health(&upstream.name, upstream.health));
             pair.metrics.migration_remaining(status.migration.map_or(0, |migration| migration.remaining));
         }
     }

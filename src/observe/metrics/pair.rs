@@ -109,6 +109,13 @@ impl PairMetrics {
         self.now().migration_remaining = sessions;
     }
 
+    /// What an upstream's checks say now.
+    pub fn health(&self, upstream: &UpstreamName, health: HealthName) {
+        if let Some(of) = self.upstreams().get(upstream) {
+            of.up.store(health == HealthName::Up, Relaxed);
+        }
+    }
+
     /// Counts a check that ended.
     pub fn check(&self, upstream: &UpstreamName, result: &CheckResult) {
         let Some(of) = self.upstreams().get(upstream).cloned() else { return };
@@ -130,11 +137,6 @@ impl PairMetrics {
                     self.count_change(side, *reason);
                 }
             }
-            Note::Health { upstream, to, .. } => {
-                if let Some(of) = self.upstreams().get(upstream) {
-                    of.up.store(*to == HealthName::Up, Relaxed);
-                }
-            }
             Note::Signal { verdict, .. } => {
                 let index = SIGNAL_RESULTS.iter().position(|result| *result == verdict.as_str());
                 debug_assert!(index.is_some(), "a signal's result that no counter has: {verdict:?}");
@@ -143,7 +145,7 @@ impl PairMetrics {
                 }
             }
             Note::NotStored => self.not_stored.add(1),
-            Note::Order { .. } | Note::Latched { .. } | Note::Migration(_) | Note::Gap(_) => {}
+            Note::Health { .. } | Note::Order { .. } | Note::Latched { .. } | Note::Migration(_) | Note::Gap(_) => {}
         }
     }
 
