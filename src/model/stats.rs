@@ -22,7 +22,7 @@ pub struct WorkerStats {
     pub client_handshakes_failed: [Counter; TlsFailure::ALL.len()],
     /// TLS handshakes with upstreams that failed, likewise.
     pub upstream_handshakes_failed: [Counter; TlsFailure::ALL.len()],
-    routes: Mutex<BTreeMap<(RouteName, PairName, UpstreamName), Arc<FlowStats>>>,
+    flows: Mutex<BTreeMap<(RouteName, PairName, UpstreamName), Arc<FlowStats>>>,
     doors: Mutex<BTreeMap<(RouteName, PairName), Arc<DoorStats>>>,
 }
 
@@ -30,7 +30,7 @@ impl WorkerStats {
     /// The counters of the sessions from `route` to `upstream`, made at the first call. A worker keeps the handle: the
     /// lock is taken once per flow, never per session or byte.
     pub fn flow(&self, route: &RouteName, pair: &PairName, upstream: &UpstreamName, side: Side) -> Arc<FlowStats> {
-        let mut flows = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (route.clone(), pair.clone(), upstream.clone());
         Arc::clone(flows.entry(key).or_insert_with(|| {
             Arc::new(FlowStats {
@@ -62,12 +62,21 @@ impl WorkerStats {
         }))
     }
 
-    /// All flows there ever were.
-    pub fn flows(&self) -> Vec<Arc<FlowStats>> {
-        self.routes.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    /// Drops what counts no more: flows and doors of routes that are not `configured`, once the worker has let go of them.
+    /// While a route exists it keeps even those of servers that are gone, so that its sums never fall.
+    pub fn retain(&self, configured: impl Fn(&RouteName, &PairName) -> bool) {
+        let mut flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
+        flows.retain(|(route, pair, _), flow| configured(route, pair) || Arc::strong_count(flow) > 1);
+        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        doors.retain(|(route, pair), door| configured(route, pair) || Arc::strong_count(door) > 1);
     }
 
-    /// All doors there ever were.
+    /// All flows since the start, but for those that [`Self::retain`] dropped.
+    pub fn flows(&self) -> Vec<Arc<FlowStats>> {
+        self.flows.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// All doors, likewise.
     pub fn doors(&self) -> Vec<Arc<DoorStats>> {
         self.doors.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
@@ -129,5 +138,24 @@ impl Counter {
     /// Reads it; anybody may.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_configured_or_still_counted_with_is_kept() {
+        let stats = WorkerStats::default();
+        let flow = |route: &str| stats.flow(&route.into(), &"AGG_V".into(), &"AGG_P".into(), Side::Primary);
+        drop((flow("kept"), flow("gone"), stats.door(&"gone".into(), &"AGG_V".into())));
+        let held = flow("leaving");
+        stats.retain(|route, _| **route == *"kept");
+        let names: Vec<String> = stats.flows().iter().map(|flow| flow.route.to_string()).collect();
+        assert_eq!((names, stats.doors().len()), (vec!["kept".into(), "leaving".into()], 0));
+        drop(held);
+        stats.retain(|route, _| **route == *"kept");
+        assert_eq!(stats.flows().len(), 1);
     }
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     control::{journal::News, probe, resolve::Resolved},
     decide::input::{CheckResult, Input, Stored},
-    model::{PairName, Time, ports::Outcome, spec::PairSpec},
+    model::{PairName, RouteName, Time, ports::Outcome, spec::PairSpec},
 };
 
 impl Driver {
@@ -55,6 +55,9 @@ impl Driver {
         self.resolver.follow(hosts);
         let routes = self.config.routes.values().map(|route| (route.name.clone(), route.pair.clone()));
         self.metrics.configured(self.config.pairs.keys().cloned(), routes);
+        let leads =
+            |route: &RouteName, pair: &PairName| self.config.routes.get(route).is_some_and(|its| its.pair == *pair);
+        self.workers.stats.iter().for_each(|worker| worker.retain(leads));
     }
 
     pub(super) fn publish_all(&mut self) {

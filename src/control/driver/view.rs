@@ -4,31 +4,43 @@ use super::Driver;
 use crate::{
     decide::status::UpstreamStatus,
     model::{
-        PairName, Side, Time,
-        stats::DoorStats,
+        PairName, RouteName, Side, Time,
         view::{HealthName, PairStateName, PairView, RouteView, SideCounts, StatusView, UpstreamRole, UpstreamView},
     },
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 /// A record that takes longer to store is worth a warning.
 const SLOW_JOURNAL: Duration = Duration::from_secs(1);
 
+/// What the workers count.
+#[derive(Debug, Default)]
+struct Counts {
+    sessions: BTreeMap<PairName, SideCounts>,
+    by_route: BTreeMap<RouteName, u64>,
+    held: BTreeMap<PairName, u64>,
+}
+
 impl Driver {
     pub(super) fn status_view(&self) -> StatusView {
-        let pairs: Vec<PairView> = self.pairs.keys().filter_map(|name| self.pair_view(name)).collect();
+        let counts = self.counts();
+        let pairs: Vec<PairView> = self.pairs.keys().filter_map(|name| self.view(name, &counts)).collect();
         StatusView {
             node: self.config.node.name.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
             uptime_seconds: (self.clock.now().since_start().as_secs_f64() * 1e3).round() / 1e3,
             config_loaded_at: self.loaded_at.clone(),
             warnings: self.warnings(&pairs),
-            routes: self.route_views(),
+            routes: self.route_views(&counts),
             pairs,
         }
     }
 
     pub(super) fn pair_view(&self, name: &PairName) -> Option<PairView> {
+        self.view(name, &self.counts())
+    }
+
+    fn view(&self, name: &PairName, counts: &Counts) -> Option<PairView> {
         let pair = self.pairs.get(name)?;
         let status = pair.machine.status(self.clock.now());
         let wall = |time: Time| self.clock.wall(time);
@@ -46,8 +58,8 @@ impl Driver {
             latched: status.latched,
             resynced_since: status.resynced_since.map(wall),
             upstreams: status.upstreams.into_iter().map(|upstream| self.upstream_view(upstream)).collect(),
-            sessions: self.sessions_of(name),
-            held: self.doors().filter(|door| door.pair == *name).map(|door| door.held.get()).sum(),
+            sessions: counts.sessions.get(name).cloned().unwrap_or_default(),
+            held: counts.held.get(name).copied().unwrap_or(0),
             migration: status.migration,
         })
     }
@@ -67,31 +79,32 @@ impl Driver {
         }
     }
 
-    fn sessions_of(&self, pair: &PairName) -> SideCounts {
-        let mut counts = SideCounts::default();
-        let flows = self.workers.stats.iter().flat_map(|worker| worker.flows());
-        for flow in flows.filter(|flow| flow.pair == *pair) {
+    /// What the workers count, summed in one go however many pairs there are.
+    fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for flow in self.workers.stats.iter().flat_map(|worker| worker.flows()) {
+            let sessions = flow.sessions.get();
+            let of_pair = counts.sessions.entry(flow.pair.clone()).or_default();
             match flow.side {
-                Side::Primary => counts.primary += flow.sessions.get(),
-                Side::Backup => counts.backup += flow.sessions.get(),
+                Side::Primary => of_pair.primary += sessions,
+                Side::Backup => of_pair.backup += sessions,
             }
+            *counts.by_route.entry(flow.route.clone()).or_default() += sessions;
+        }
+        for door in self.workers.stats.iter().flat_map(|worker| worker.doors()) {
+            *counts.held.entry(door.pair.clone()).or_default() += door.held.get();
         }
         counts
     }
 
-    fn doors(&self) -> impl Iterator<Item = Arc<DoorStats>> {
-        self.workers.stats.iter().flat_map(|worker| worker.doors())
-    }
-
-    fn route_views(&self) -> Vec<RouteView> {
+    fn route_views(&self, counts: &Counts) -> Vec<RouteView> {
         let view = |route: &crate::config::RouteConfig| {
-            let flows = self.workers.stats.iter().flat_map(|worker| worker.flows());
             let listening = route.listen.iter().filter_map(|address| self.listeners.get(address));
             RouteView {
                 route: route.name.clone(),
                 pair: route.pair.clone(),
                 listen: listening.map(|set| set.address.to_string()).collect(),
-                sessions: flows.filter(|flow| flow.route == route.name).map(|flow| flow.sessions.get()).sum(),
+                sessions: counts.by_route.get(&route.name).copied().unwrap_or(0),
                 max_sessions: route.max_sessions,
             }
         };
