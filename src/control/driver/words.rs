@@ -129,7 +129,7 @@ pub(super) fn verdict_words(verdict: &Verdict) -> String {
 /// Why a signal changed nothing (`N5`).
 pub(super) fn refusal_words(refusal: &SignalRefusal) -> String {
     match refusal {
-        SignalRefusal::NotFailedOver => "the pair is on its primary; there is nothing to return from".into(),
+        SignalRefusal::NotFailedOver => "it is the primary's turn; there is nothing to return from".into(),
         SignalRefusal::PrimaryDown => "the server does not pass its checks".into(),
         SignalRefusal::WrongEpoch { given, have } => format!("it is for epoch {given}, the pair is at epoch {have}"),
         SignalRefusal::NoSuchSide(side) => format!("the pair has no {side} this could be of"),

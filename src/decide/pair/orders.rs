@@ -14,7 +14,7 @@ use crate::{
     model::{
         EndReason, Side, Time, TransitionReason as Reason, UpstreamName,
         spec::{Admission, FailbackWhen},
-        view::UpstreamRole,
+        view::{PairStateName as State, UpstreamRole},
     },
 };
 
@@ -99,7 +99,14 @@ impl PairMachine {
             migration.force(now);
         }
         if self.core.pinned && !leaving {
-            return Err(Verdict::Unchanged(format!("clients are on {name} already, until `switch --auto`")));
+            let dead = self.core.state == State::NoServer || self.active().is_none_or(|active| active.health.is_down());
+            let words = match dead {
+                true => format!(
+                    "{name} does not pass its checks, so nobody is served; it has the turn until `switch --auto`"
+                ),
+                false => format!("clients are on {name} already, until `switch --auto`"),
+            };
+            return Err(Verdict::Unchanged(words));
         }
         let mut next = self.core.clone();
         let mut sessions = Sessions::Keep;

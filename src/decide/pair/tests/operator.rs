@@ -67,6 +67,8 @@ fn a_pinned_pair_does_not_fail_over_and_says_why() {
     world.run(seconds(60.0));
     assert_eq!((world.state(), world.admits(), world.epoch()), (State::NoServer, None, 1));
     assert!(world.blockers().contains("failback switch AGG_V --auto"), "{}", world.blockers());
+    let Verdict::Unchanged(words) = world.switch(Side::Primary, false) else { panic!("it has the turn already") };
+    assert!(words.starts_with("AGG_P does not pass its checks, so nobody is served"), "{words}");
     assert!(matches!(world.order(Order::SwitchAuto), Verdict::Done(_)));
     world.run(seconds(3.0));
     assert_eq!((world.state(), world.admits()), (State::OnBackup, Some("AGG_B")));
