@@ -2,7 +2,7 @@
 
 use super::effect::{CheckId, PairRecord, PersistId, Ticket};
 use crate::model::{Epoch, Side, UpstreamName, ports::Evidence, spec::PairSpec};
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// One thing that happened to one pair.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,6 +106,26 @@ pub enum Order {
     Freeze(bool),
     /// `migration PAIR …`.
     Migration(MigrationOrder),
+}
+
+/// As one would type it.
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Switch { to, now, force } => {
+                let now = if *now { " --now" } else { "" };
+                let force = if *force { " --force" } else { "" };
+                write!(f, "switch --to {to}{now}{force}")
+            }
+            Self::SwitchAuto => f.write_str("switch --auto"),
+            Self::Freeze(true) => f.write_str("freeze"),
+            Self::Freeze(false) => f.write_str("unfreeze"),
+            Self::Migration(MigrationOrder::Pause) => f.write_str("migration pause"),
+            Self::Migration(MigrationOrder::Resume) => f.write_str("migration resume"),
+            Self::Migration(MigrationOrder::Abort) => f.write_str("migration abort"),
+            Self::Migration(MigrationOrder::Force) => f.write_str("migration force"),
+        }
+    }
 }
 
 /// What can be done to a migration under way.

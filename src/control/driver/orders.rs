@@ -114,7 +114,7 @@ impl Driver {
                 self.ask_machine(pair, asked, |ticket| Input::ResyncSignal { ticket, of, epoch });
             }
             Request::Order { pair, order, by, reply } => {
-                tracing::info!(%pair, by, "order: {}", words::order_words(&pair, &order));
+                tracing::info!(%pair, by, "order: {order}");
                 let asked = Asked::Order { pair: pair.clone(), by, reply };
                 self.ask_machine(pair, asked, |ticket| Input::Order { ticket, order });
             }

@@ -3,7 +3,7 @@
 use crate::{
     decide::{
         effect::{Note, SignalRefusal, Verdict},
-        input::{CheckResult, MigrationOrder, Order},
+        input::CheckResult,
     },
     model::{
         PairName, Side, TransitionReason, UpstreamName,
@@ -136,23 +136,5 @@ pub(super) fn refusal_words(refusal: &SignalRefusal) -> String {
         SignalRefusal::Busy => "too many signals are being validated; send it again".into(),
         SignalRefusal::Overtaken => "the pair changed while the signal was being validated".into(),
         SignalRefusal::NotStored => "the state could not be stored; send it again".into(),
-    }
-}
-
-/// An order as the operator gave it, for the audit trail.
-pub(super) fn order_words(pair: &PairName, order: &Order) -> String {
-    match order {
-        Order::Switch { to, now, force } => {
-            let flags = [(*now, " --now"), (*force, " --force")];
-            let flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, flag)| *flag).collect();
-            format!("switch {pair} --to {to}{flags}")
-        }
-        Order::SwitchAuto => format!("switch {pair} --auto"),
-        Order::Freeze(true) => format!("freeze {pair}"),
-        Order::Freeze(false) => format!("unfreeze {pair}"),
-        Order::Migration(MigrationOrder::Pause) => format!("migration {pair} pause"),
-        Order::Migration(MigrationOrder::Resume) => format!("migration {pair} resume"),
-        Order::Migration(MigrationOrder::Abort) => format!("migration {pair} abort"),
-        Order::Migration(MigrationOrder::Force) => format!("migration {pair} force"),
     }
 }

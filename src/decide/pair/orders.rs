@@ -50,7 +50,7 @@ impl PairMachine {
     }
 
     pub(super) fn answer_order(&mut self, ticket: Ticket, order: Order, verdict: Verdict) {
-        self.note(Note::Order { order: words(order), verdict: verdict.clone() });
+        self.note(Note::Order { order: order.to_string(), verdict: verdict.clone() });
         self.effects.push_back(Effect::Answer(ticket, verdict));
     }
 
@@ -252,23 +252,5 @@ impl PairMachine {
             at_once: false,
         };
         Ok((self.change_to(journey), format!("back to {left}; stays there until {auto}")))
-    }
-}
-
-/// The order as one would type it.
-fn words(order: Order) -> String {
-    match order {
-        Order::Switch { to, now, force } => {
-            let now = if now { " --now" } else { "" };
-            let force = if force { " --force" } else { "" };
-            format!("switch --to {to}{now}{force}")
-        }
-        Order::SwitchAuto => "switch --auto".into(),
-        Order::Freeze(true) => "freeze".into(),
-        Order::Freeze(false) => "unfreeze".into(),
-        Order::Migration(MigrationOrder::Pause) => "migration pause".into(),
-        Order::Migration(MigrationOrder::Resume) => "migration resume".into(),
-        Order::Migration(MigrationOrder::Abort) => "migration abort".into(),
-        Order::Migration(MigrationOrder::Force) => "migration force".into(),
     }
 }
