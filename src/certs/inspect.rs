@@ -65,7 +65,7 @@ fn chain(what: &str, pair: Option<&PairSpec>) -> anyhow::Result<Vec<CertificateD
         Some(pair) => Some(Connector::load(tls_of(pair)?)?.ask_for()),
         None => None,
     };
-    shown_by(what, ask_for, PATIENCE).with_context(|| format!("{what} showed no certificate"))
+    Ok(shown_by(what, ask_for, PATIENCE)?)
 }
 
 fn judged(pair: &PairSpec, chain: &[CertificateDer<'_>]) -> anyhow::Result<Verdict> {

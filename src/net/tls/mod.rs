@@ -23,5 +23,5 @@ pub use failure::{VerifyError, classify, refused_until};
 pub use files::{FileError, certificates};
 pub use names::{Offered, Rule, accept};
 pub use setup::{Connector, SetupError, server_config};
-pub use show::shown_by;
+pub use show::{ShowError, shown_by};
 pub use verify::Accepted;
