@@ -57,7 +57,7 @@ fn node(raw: Option<&Found<Node>>, folder: &Path, findings: &mut Findings) -> No
     }
     NodeConfig {
         name: node.name.here().map_or_else(host_name, |name| NodeName::from(&*name.0)),
-        state_dir: node.state_dir.here().map_or_else(default_state_dir, |dir| folder.join(&dir.value)),
+        state_dir: node.state_dir.here().map_or_else(default_state_dir, |dir| folder.join(&dir.0)),
         workers,
         busy_poll,
     }
@@ -81,7 +81,7 @@ fn admin(raw: Option<&Found<Admin>>, folder: &Path, findings: &mut Findings) -> 
     let absent = Admin::default();
     let admin = raw.map_or(&absent, |found| &found.value);
     let listen = admin_listen(&admin.listen, folder, findings);
-    let token_file = admin.token_file.here().map(|file| (folder.join(&file.value), &file.place));
+    let token_file = admin.token_file.here().map(|file| (folder.join(&file.0), &file.place));
     if let Some((path, place)) = &token_file
         && let Err(error) = crate::model::file::open(path)
     {

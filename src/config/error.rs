@@ -79,8 +79,11 @@ pub(super) struct Findings(Vec<(Place, String, String)>);
 
 impl Findings {
     /// Adds one: where, what is wrong, what to do about it.
+    /// A reason that would show what looks like a key does not.
     pub(super) fn add(&mut self, place: &Place, reason: impl Into<String>, mend: impl Into<String>) {
-        self.0.push((place.clone(), reason.into(), mend.into()));
+        let reason = Some(reason.into()).filter(|reason| !reason.contains("-----BEGIN"));
+        let reason = reason.unwrap_or_else(|| "what stands here looks like a key or a certificate".into());
+        self.0.push((place.clone(), reason, mend.into()));
     }
 
     /// `value` if nothing was found.

@@ -8,7 +8,7 @@ pub(super) use tls::{PairTls, Protocol, RouteTls};
 use super::{
     read::{ByName, Found, section, words},
     url::HttpUrl,
-    values::{Bytes, Clients, Listen, Local, Name, Span, Wait, Whole},
+    values::{Bytes, Clients, FilePath, Listen, Local, Name, Span, Wait, Whole},
 };
 use crate::model::{
     HostPort,
@@ -46,7 +46,7 @@ section! {
             name: Name,
             /// Where epochs and the journal live; relative to this file's folder. Default: `$XDG_STATE_HOME/failback`, else
             /// `~/.local/state/failback`, without a home `/var/lib/failback`.
-            state_dir: String,
+            state_dir: FilePath,
             /// Threads that relay clients' bytes; 0 = one per core.
             #[schemars(extend("default" = 0))]
             workers: Whole<0, 1024>,
@@ -67,7 +67,7 @@ section! {
             #[schemars(extend("default" = "127.0.0.1:9900"))]
             listen: String,
             /// Tokens, `name:scope:secret` a line; relative to this file's folder. Needed unless `listen` is loopback or unix.
-            token_file: String,
+            token_file: FilePath,
         }
         later {}
     }

@@ -68,6 +68,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
         let span = error.span().unwrap_or_default();
         let place = error::Place { start: span.start, ..Default::default() };
         let culprit = text.get(span).filter(|culprit| !culprit.trim().is_empty() && culprit.len() < 40);
+        // A key written out may well be what breaks the syntax.
+        let culprit = culprit.filter(|_| !text.contains("-----BEGIN"));
         let near = culprit.map(|culprit| format!(" near `{}`", culprit.escape_debug())).unwrap_or_default();
         findings.add(&place, format!("{}{near}", error.message()), "mend the TOML");
     }

@@ -40,6 +40,24 @@ impl Read for String {
     }
 }
 
+/// The path of a file or folder. What stands in the place of one, such as a key written out, is never shown.
+#[derive(Debug, Clone)]
+pub(super) struct FilePath(pub(super) String);
+
+impl Read for FilePath {
+    fn read(given: &Given<'_>, findings: &mut Findings) -> Option<Self> {
+        let text = String::read(given, findings)?;
+        if text.chars().any(char::is_control) || text.contains("-----BEGIN") {
+            let reason = "it is no path, since it has a line's end, a control character or a PEM header in it";
+            findings.add(&given.place, reason, "put what it holds into a file, and write that file's path here");
+            return None;
+        }
+        Some(Self(text))
+    }
+}
+
+schema!(FilePath, "FilePath", json_schema!({ "type": "string" }));
+
 /// A name: of a node, pair, route or server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name(pub(super) String);

@@ -155,3 +155,29 @@ proptest! {
         }
     }
 }
+
+/// Wherever it stands, quoted or not.
+#[test]
+fn a_key_that_is_written_out_is_never_shown() {
+    let pem = "-----BEGIN PRIVATE KEY-----\nCANARY/canary+CANARY\n-----END PRIVATE KEY-----\n";
+    let quoted = format!("\"\"\"{pem}\"\"\"");
+    let table = |key: &str, value: &str| {
+        format!("{PAIR}[routes.probes]\nlisten = \"0.0.0.0:4100\"\npair = \"AGG_V\"\ntls = {{ {key} = {value} }}\n")
+    };
+    let texts = [
+        table("cert = \"c.pem\", key", &quoted),
+        table("key = \"c.key\", cert", &quoted),
+        table("client_ca", &quoted),
+        table("client_names", &format!("[{quoted}]")),
+        table("key", pem),
+        format!("{PAIR}tls = {{ ca = {quoted} }}\n"),
+        format!("{PAIR}tls = {{ pins = [{quoted}] }}\n"),
+        format!("{PAIR}[admin]\ntoken_file = {quoted}\n"),
+        format!("{PAIR}[admin]\nlisten = {quoted}\n"),
+        format!("{PAIR}[node]\nstate_dir = {quoted}\n"),
+    ];
+    for text in texts {
+        let said = said(&text).join("\n");
+        assert!(!said.is_empty() && !said.to_uppercase().contains("CANARY"), "{said}\nof\n{text}");
+    }
+}

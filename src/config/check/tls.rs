@@ -4,6 +4,7 @@ use crate::config::{
     error::Findings,
     file::{PairTls, Protocol, RouteTls},
     read::{Field, Found},
+    values::FilePath,
 };
 use crate::model::tls::{CommonName, IdentityFiles, Pin, TerminateSpec, UpstreamTlsSpec};
 use std::{
@@ -56,8 +57,8 @@ pub(super) fn route(raw: &Found<RouteTls>, folder: &Path, findings: &mut Finding
 
 /// Both files, or neither.
 fn identity(
-    cert: &Field<String>,
-    key: &Field<String>,
+    cert: &Field<FilePath>,
+    key: &Field<FilePath>,
     folder: &Path,
     findings: &mut Findings,
 ) -> Option<IdentityFiles> {
@@ -74,9 +75,9 @@ fn identity(
     Some(IdentityFiles { cert: cert?, key: key? })
 }
 
-fn file(raw: &Field<String>, folder: &Path, findings: &mut Findings) -> Option<PathBuf> {
+fn file(raw: &Field<FilePath>, folder: &Path, findings: &mut Findings) -> Option<PathBuf> {
     let found = raw.here()?;
-    let path = folder.join(&found.value);
+    let path = folder.join(&found.0);
     // Read later, but a typing error is better told with its line.
     if let Err(error) = crate::model::file::open(&path) {
         let reason = format!("{} cannot be read: {error}", path.display());

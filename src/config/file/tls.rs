@@ -4,7 +4,7 @@ use crate::{
     config::{
         error::Findings,
         read::{Found, Given, Read, section, words},
-        values::schema,
+        values::{FilePath, schema},
     },
     model::tls::{CommonName, Pin},
 };
@@ -17,7 +17,7 @@ section! {
         must {}
         may {
             /// PEM file of the certificates that vouch for the servers'. Needed unless there are `pins`.
-            ca: String,
+            ca: FilePath,
             /// The names of which a server's certificate must carry one. Default: the pair's name.
             names: Vec<Found<String>>,
             /// Does the subject's Common Name count as a name?
@@ -27,9 +27,9 @@ section! {
             #[schemars(extend("default" = []))]
             pins: Vec<Found<KeyPin>>,
             /// PEM file of the certificate shown to servers that ask for one.
-            cert: String,
+            cert: FilePath,
             /// PEM file of its private key.
-            key: String,
+            key: FilePath,
             /// Application protocols offered (ALPN).
             #[schemars(extend("default" = []))]
             alpn: Vec<Found<Protocol>>,
@@ -51,13 +51,13 @@ section! {
         must {}
         may {
             /// PEM file of the certificate and what leads to its issuer.
-            cert: String,
+            cert: FilePath,
             /// PEM file of its private key.
-            key: String,
+            key: FilePath,
             /// More certificates, for clients that ask for a name (SNI) that `cert` does not carry.
             certs: Vec<Found<Identity>>,
             /// PEM file of the certificates that vouch for clients'; with it every client must show one.
-            client_ca: String,
+            client_ca: FilePath,
             /// Names of which a client's certificate must carry one. Default: any that `client_ca` vouches for.
             client_names: Vec<Found<String>>,
             /// Application protocols agreed to (ALPN), most wanted first.
@@ -73,9 +73,9 @@ section! {
     Identity {
         must {
             /// PEM file of the certificate and what leads to its issuer.
-            cert: String,
+            cert: FilePath,
             /// PEM file of its private key.
-            key: String,
+            key: FilePath,
         }
         may {}
         later {}
