@@ -5,7 +5,12 @@
 //! others' sessions. A client takes its place once its first words are there, and only what the other end takes counts into
 //! the deadline: waiting for a place or a turn is our own affair.
 
-use super::{flow::not_ready, secure::End, session::Session, worker::Worker};
+use super::{
+    flow::{Broken, Lane, not_ready},
+    secure::End,
+    session::{Session, Way},
+    worker::Worker,
+};
 use crate::{
     model::{UpstreamName, tls::TlsFailure},
     net::{
@@ -151,12 +156,13 @@ pub(super) fn failed_with(worker: &Worker, session: &Session, upstream: &Upstrea
 }
 
 /// In TLS 1.3 a server judges our certificate when our handshake is over: an alert before its first byte is the handshake's end.
-pub(super) fn failed_late(worker: &Worker, session: &Session, error: &rustls::Error) {
-    if let (rustls::Error::AlertReceived(_), Some(upstream), true) =
-        (error, session.upstream_name(), session.is_unanswered())
-    {
-        failed_with(worker, session, upstream, &Failed::told(error));
+/// `plain` bytes came just before the `error`.
+pub(super) fn failed_late(lane: &Lane<'_>, plain: usize, error: &rustls::Error) -> Broken {
+    let first = lane.way == Way::ToClient && plain == 0 && lane.session.is_unanswered();
+    if let (rustls::Error::AlertReceived(_), Some(upstream), true) = (error, lane.session.upstream_name(), first) {
+        failed_with(lane.worker, lane.session, upstream, &Failed::told(error));
     }
+    Broken::Source
 }
 
 /// Waits until a client has said what it begins with, or will not.

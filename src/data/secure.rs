@@ -3,7 +3,6 @@
 
 use super::{
     flow::{Broken, Lane, Phase, TURN_BYTES, not_ready, pass_turn},
-    handshake::failed_late,
     pipe::PipePool,
     relay::Direction,
     session::Way,
@@ -172,12 +171,7 @@ impl SecureFlow {
                     // It can't be told that it can't be told.
                     let _gone = source.send(from, &control);
                 }
-                let opened = opened.map_err(|error| {
-                    if self.way == Way::ToClient && work.plain == 0 {
-                        failed_late(lane.worker, lane.session, &error);
-                    }
-                    Broken::Source
-                })?;
+                let opened = opened.map_err(|error| super::handshake::failed_late(lane, work.plain, &error))?;
                 // FIN without `close_notify` is a stream cut short, perhaps by a third party (RFC 8446 §6.1).
                 if came.fin && !opened.ended {
                     return Err(Broken::Source);
