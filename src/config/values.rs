@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::{
     borrow::Cow,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
@@ -145,8 +145,8 @@ const SPAN_PATTERN: &str = "^([0-9]+(us|ms|s|m|h|d) ?)*[0-9]+(us|ms|s|m|h|d)$";
 impl Read for Span {
     fn read(given: &Given<'_>, findings: &mut Findings) -> Option<Self> {
         let Some(text) = given.text() else {
-            let example = given.whole().map_or("\"5s\"".into(), |n| format!("\"{}s\"", n.unsigned_abs()));
-            given.wrong_type("a string with a unit", &format!("write {example}"), findings);
+            let mend = given.whole().map_or("write \"5s\"".into(), |n| with_unit(&n.unsigned_abs().to_string()));
+            given.wrong_type("a string with a unit", &mend, findings);
             return None;
         };
         match parse_span(text) {
@@ -159,11 +159,16 @@ impl Read for Span {
     }
 }
 
+/// What a bare number may mean.
+fn with_unit(number: &str) -> String {
+    format!("write \"{number}ms\" or \"{number}s\", whichever is meant")
+}
+
 fn parse_span(text: &str) -> Result<Duration, (String, String)> {
     let units = "a number and a unit (us, ms, s, m, h, d), as in \"800ms\", \"2s\" or \"1h 30m\"";
     let bad = || (format!("\"{text}\" is no duration"), format!("write {units}"));
     if text.parse::<u64>().is_ok() {
-        return Err((format!("\"{text}\" has no unit"), format!("write \"{text}s\" if seconds are meant")));
+        return Err((format!("\"{text}\" has no unit"), with_unit(text)));
     }
     let mut micros: u64 = 0;
     let mut rest = text;
@@ -207,7 +212,7 @@ impl Read for HostPort {
         let address: Self = match text.parse() {
             Ok(address) => address,
             Err(error) => {
-                findings.add(&given.place, address_reason(&error), "write host:port, as in \"agg-p.example.net:4100\"");
+                findings.add(&given.place, address_reason(&error), address_mend(&text));
                 return None;
             }
         };
@@ -242,6 +247,18 @@ fn is_nobodys(ip: IpAddr) -> bool {
 fn address_reason(error: &crate::model::address::AddressError) -> String {
     let text = error.to_string();
     text.split("; ").next().unwrap_or(&text).to_owned()
+}
+
+/// An IPv6 address only lacks its brackets: that mend can be copied.
+fn address_mend(text: &str) -> String {
+    let v6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();
+    match text.rsplit_once(':') {
+        Some((ip, port)) if v6(ip) && port.parse::<u16>().is_ok_and(|port| port != 0) => {
+            format!("write \"[{ip}]:{port}\"")
+        }
+        _ if v6(text) => format!("write \"[{text}]:PORT\""),
+        _ => "write host:port, as in \"agg-p.example.net:4100\"".into(),
+    }
 }
 
 schema!(
