@@ -52,5 +52,5 @@ fn run(args: &RunArgs) -> anyhow::Result<()> {
         LogFormatArg::Text => LogFormat::Text,
         LogFormatArg::Json => LogFormat::Json,
     })?;
-    app::run(&args.config.path())
+    app::run(&args.config.path()?)
 }

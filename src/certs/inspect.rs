@@ -42,7 +42,7 @@ pub(super) fn inspect(args: &InspectArgs) -> anyhow::Result<()> {
 type Verdict = Result<String, (String, String)>;
 
 fn pair(args: &InspectArgs, name: &str) -> anyhow::Result<PairSpec> {
-    let path = args.config.path();
+    let path = args.config.path()?;
     let config = config::load(&path)?;
     let found = config.pairs.get(&PairName::from(name)).cloned();
     found.with_context(|| {

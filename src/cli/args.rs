@@ -26,7 +26,7 @@ pub struct NodeArgs {
 /// Which configuration file.
 #[derive(Debug, Clone, Args)]
 pub struct ConfigArgs {
-    /// Configuration file [default: failback.toml here, else /etc/failback/failback.toml]
+    /// Configuration file [default: failback.toml in this folder, else /etc/failback/failback.toml]
     #[arg(short, long, value_name = "FILE", env = "FAILBACK_CONFIG")]
     pub config: Option<PathBuf>,
 }

@@ -6,14 +6,16 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Where the configuration is looked for if nothing is said, in this order.
-const PLACES: [&str; 2] = ["failback.toml", "/etc/failback/failback.toml"];
+const PLACES: &[&str] = &["failback.toml", "/etc/failback/failback.toml"];
 
 impl ConfigArgs {
-    /// The file given, else the first of the usual places where there is one, else the last of them.
-    #[must_use]
-    pub fn path(&self) -> PathBuf {
-        let usual = || PLACES.iter().map(Path::new).find(|path| path.exists()).unwrap_or(Path::new(PLACES[1]));
-        self.config.clone().unwrap_or_else(|| usual().into())
+    /// The file given, else the first of the usual places where there is one.
+    ///
+    /// # Errors
+    /// None is given, and none is there.
+    pub fn path(&self) -> Result<PathBuf, ConfigErrors> {
+        let usual = || PLACES.iter().map(PathBuf::from).find(|path| path.exists());
+        self.config.clone().or_else(usual).ok_or(ConfigErrors::Nowhere(PLACES))
     }
 }
 
@@ -22,15 +24,17 @@ pub(super) fn check(config: &ConfigArgs, schema: bool, as_json: bool, deeper: De
         return write(&format!("{:#}\n", config::schema()));
     }
     let path = config.path();
-    match config::load(&path).and_then(|config| deeper(&config).map(|()| config)) {
-        Ok(config) if as_json => write(&format!(
+    let load = |path: &PathBuf| config::load(path).and_then(|config| deeper(&config).map(|()| (path.clone(), config)));
+    let file = path.as_ref().ok().cloned();
+    match path.and_then(|path| load(&path)) {
+        Ok((path, config)) if as_json => write(&format!(
             "{}\n",
             json!({ "file": path, "good": true, "findings": [] , "pairs": config.pairs.len(), "routes": config.routes.len() })
         )),
-        Ok(config) => write(&praise(&path, &config)),
+        Ok((path, config)) => write(&praise(&path, &config)),
         Err(errors) => {
             if as_json {
-                write(&format!("{}\n", json!({ "file": path, "good": false, "findings": findings(&errors) })))?;
+                write(&format!("{}\n", json!({ "file": file, "good": false, "findings": findings(&errors) })))?;
             }
             Err(errors.into())
         }
@@ -45,7 +49,7 @@ fn praise(path: &Path, config: &Config) -> String {
 
 fn findings(errors: &ConfigErrors) -> Vec<Value> {
     match errors {
-        ConfigErrors::Unreadable { .. } => vec![json!({ "reason": errors.to_string() })],
+        ConfigErrors::Unreadable { .. } | ConfigErrors::Nowhere(_) => vec![json!({ "reason": errors.to_string() })],
         ConfigErrors::Files(words) => words.iter().map(|words| json!({ "reason": words })).collect(),
         ConfigErrors::Wrong(findings) => findings
             .iter()

@@ -16,6 +16,9 @@ pub enum ConfigErrors {
         /// Why.
         source: std::io::Error,
     },
+    /// None was named, and there is none in the usual places.
+    #[error("there is no configuration file: neither {}; name one with -c FILE or FAILBACK_CONFIG", .0.join(" nor "))]
+    Nowhere(&'static [&'static str]),
     /// Everything that is wrong with it, in the order of the file; a line each.
     #[error("{}", lines(.0))]
     Wrong(Vec<Finding>),
@@ -29,7 +32,7 @@ impl ConfigErrors {
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         match self {
-            Self::Unreadable { .. } | Self::Files(_) => &[],
+            Self::Unreadable { .. } | Self::Nowhere(_) | Self::Files(_) => &[],
             Self::Wrong(findings) => findings,
         }
     }

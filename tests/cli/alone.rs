@@ -119,6 +119,25 @@ fn a_bad_configuration_exits_with_78_and_names_the_place() {
 }
 
 #[test]
+fn a_configuration_that_is_nowhere_is_told_with_all_places_that_were_tried() {
+    // Where a machine has a failback of its own, there is one.
+    if Path::new("/etc/failback/failback.toml").exists() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a.pem"), "").unwrap();
+    for words in [&["run"][..], &["check"], &["check", "--json"], &["certs", "inspect", "a.pem", "--pair", "AGG_V"]] {
+        let output = failback(words, dir.path());
+        assert_eq!(output.status.code(), Some(78), "{words:?}");
+        let expected = "there is no configuration file: neither failback.toml nor /etc/failback/failback.toml; \
+            name one with -c FILE or FAILBACK_CONFIG";
+        assert!(complained(&output).contains(expected), "{words:?}: {}", complained(&output));
+    }
+    let answer: serde_json::Value = serde_json::from_str(&said(&failback(&["check", "--json"], dir.path()))).unwrap();
+    assert_eq!((&answer["good"], &answer["file"]), (&false.into(), &serde_json::Value::Null));
+}
+
+#[test]
 fn a_good_configuration_is_praised_wherever_it_lies() {
     let dir = tempfile::tempdir().unwrap();
     let text = "[pairs.AGG_V]\nprimary = { name = \"A\", address = \"127.0.0.1:1\" }\n\
