@@ -248,7 +248,7 @@ impl Driver {
         }
         self.configured();
         for spec in self.config.pairs.values().cloned().collect::<Vec<_>>() {
-            let stored = self.recovered.stored(&spec.name);
+            let stored = self.remembered(&spec);
             self.start_pair(spec, stored);
         }
         self.publish_all();

@@ -122,6 +122,11 @@ impl Recovered {
         self.sum.stored(pair)
     }
 
+    /// Every pair's last intact record.
+    pub fn records(&self) -> impl Iterator<Item = (&PairName, &PairRecord)> {
+        self.sum.states.iter()
+    }
+
     /// The last events, oldest first.
     pub fn events(&self) -> impl Iterator<Item = &EventView> {
         self.sum.events.iter()

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     config::{self, Config, RouteConfig},
-    model::{PairName, RouteName, UpstreamName, causes::chain, spec::PairSpec},
+    decide::identity::Former,
+    model::{HostPort, PairName, RouteName, causes::chain, spec::PairSpec},
     net::listen::bind_set,
 };
 use std::{
@@ -25,14 +26,14 @@ pub struct Running {
     pub config: Config,
     /// Its listeners.
     pub listeners: Listeners,
-    /// The servers that clients are on, or will be once what is being stored is.
-    pub in_use: InUse,
+    /// The servers of every pair that is or was there, and on which of them clients are.
+    pub former: Formers,
     /// TLS as loaded.
     pub tls: Loaded,
 }
 
-/// Servers of pairs.
-pub type InUse = BTreeSet<(PairName, UpstreamName)>;
+/// The servers of pairs as they were before a change.
+pub type Formers = BTreeMap<PairName, Former>;
 
 /// What is to be run instead.
 #[derive(Debug)]
@@ -56,8 +57,12 @@ impl Plan {
     ///
     /// # Errors
     /// [`OrderError::Refused`].
-    pub fn still_holds(&self, running: &Config, in_use: &InUse) -> Result<(), OrderError> {
-        let objections = if self.force { Vec::new() } else { swapped_servers(running, in_use, &self.config) };
+    pub fn still_holds(&self, running: &Config, former: &Formers) -> Result<(), OrderError> {
+        let mut objections = Vec::new();
+        if !self.force {
+            objections.extend(swapped_servers(running, former, &self.config));
+            objections.extend(renamed_pairs(running, former, &self.config));
+        }
         if objections.is_empty() { Ok(()) } else { Err(OrderError::Refused(objections.join("\n"))) }
     }
 }
@@ -88,7 +93,8 @@ pub fn plan(running: &Running, force: bool) -> Result<Plan, OrderError> {
         config::load_again(&running.config.source).map_err(|errors| OrderError::BadConfig(errors.to_string()))?;
     let mut objections = fixed_settings(&running.config, &config);
     if !force {
-        objections.extend(swapped_servers(&running.config, &running.in_use, &config));
+        objections.extend(swapped_servers(&running.config, &running.former, &config));
+        objections.extend(renamed_pairs(&running.config, &running.former, &config));
     }
     if !objections.is_empty() {
         return Err(OrderError::Refused(objections.join("\n")));
@@ -128,30 +134,55 @@ fn fixed_settings(old: &Config, new: &Config) -> Vec<String> {
 
 /// Servers that would change behind clients' backs: a name that gets another server's address, and the server that
 /// clients are on.
-fn swapped_servers(running: &Config, in_use: &InUse, new: &Config) -> Vec<String> {
+fn swapped_servers(running: &Config, former: &Formers, new: &Config) -> Vec<String> {
     let mut objections = Vec::new();
-    for (name, new) in &new.pairs {
-        let Some(old) = running.pairs.get(name) else { continue };
-        for upstream in new.checked() {
-            let Some(before) = old.checked().find(|before| before.name == upstream.name) else { continue };
-            if before.address == upstream.address {
-                continue;
-            }
-            let former = old.checked().find(|other| other.address == upstream.address);
-            let active = in_use.contains(&(name.clone(), upstream.name.clone()));
-            let what = match former {
-                Some(other) => format!("would get the address {}, which is {}'s now", upstream.address, other.name),
-                None if active => format!(
+    for (name, new) in new.pairs.iter().filter(|(name, _)| running.pairs.contains_key(*name)) {
+        for swap in former.get(name).into_iter().flat_map(|former| former.swaps(new)) {
+            let what = match swap.whose {
+                Some(other) => format!("would get the address {}, which is {other}'s now", swap.to),
+                None => format!(
                     "has clients at {} and would move to {}, where their data may be missing",
-                    before.address, upstream.address
+                    swap.from, swap.to
                 ),
-                None => continue,
             };
             let mend = "give the server a new name, or reload with --force if it holds the same data";
-            objections.push(format!("pair `{name}`: {} {what}; {mend}", upstream.name));
+            objections.push(format!("pair `{name}`: {} {what}; {mend}", swap.name));
         }
     }
     objections
+}
+
+/// Pairs that would take over the servers of one that is gone under another name, and begin where its clients are not.
+fn renamed_pairs(running: &Config, former: &Formers, new: &Config) -> Vec<String> {
+    let mut objections = Vec::new();
+    for (name, spec) in new.pairs.iter().filter(|(name, _)| !running.pairs.contains_key(*name)) {
+        // Of two that are gone it is not known which was there later, but one that goes now was.
+        let own = former.get(name);
+        let gone = former.iter().filter(|(other, _)| {
+            !new.pairs.contains_key(*other) && (own.is_none() || running.pairs.contains_key(*other))
+        });
+        let Some(first) = begins_on(spec, own) else { continue };
+        let before = gone.into_iter().find(|(_, former)| former.is_contradicted_by(spec, first));
+        if let Some((before, former)) = before {
+            let on = former.turn.as_ref().map_or_else(|| "nobody knows where".into(), |turn| format!("on {turn}"));
+            objections.push(format!(
+                "pair `{name}`: has servers of `{before}`, whose clients are {on}, and would send its own to {first}, where \
+                 data may be missing; keep the name `{before}`, or reload with --force if all is there"
+            ));
+        }
+    }
+    objections
+}
+
+/// Where a pair that is started now sends its clients; `None`: nowhere, until an operator decides.
+fn begins_on<'a>(spec: &'a PairSpec, own: Option<&Former>) -> Option<&'a HostPort> {
+    let known = own.map(|own| own.turn.as_ref());
+    let mut upstreams = spec.upstreams().map(|(_, upstream)| upstream);
+    let first = match known {
+        Some(turn) => upstreams.find(|upstream| Some(&upstream.name) == turn),
+        None => upstreams.next(),
+    };
+    first.map(|upstream| &upstream.address)
 }
 
 fn changes(old: &Config, new: &Config) -> Vec<String> {
@@ -231,7 +262,11 @@ mod tests {
     #[test]
     fn a_plan_that_was_overtaken_by_a_failover_needs_force() {
         let (running, moved) = (config("10.0.0.2:1"), config("10.0.0.3:1"));
-        let using = |upstream: &str| InUse::from([("AGG_V".into(), upstream.into())]);
+        let using = |upstream: &str| {
+            let servers = [("AGG_P", "10.0.0.1:1"), ("AGG_B", "10.0.0.2:1")];
+            let servers = servers.map(|(name, address)| (name.into(), address.parse().unwrap())).into();
+            Formers::from([("AGG_V".into(), Former { turn: Some(upstream.into()), next: None, servers })])
+        };
         let mut plan = Plan {
             config: moved,
             listeners: Listeners::new(),

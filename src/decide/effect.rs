@@ -219,6 +219,8 @@ pub enum Note {
     Migration(String),
     /// The machine noticed that it had not been watching.
     Gap(Duration),
+    /// It is not sure any more that a server is the one it was; in words.
+    Identity(String),
     /// A record could not be stored; nothing was changed.
     NotStored,
 }

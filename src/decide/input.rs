@@ -1,7 +1,7 @@
 //! What can happen to a pair. The driver turns the world into these; the simulation makes them up.
 
 use super::effect::{CheckId, PairRecord, PersistId, Ticket};
-use crate::model::{Epoch, Side, UpstreamName, ports::Evidence, spec::PairSpec};
+use crate::model::{Epoch, PairName, Side, UpstreamName, ports::Evidence, spec::PairSpec};
 use std::{fmt, sync::Arc, time::Duration};
 
 /// One thing that happened to one pair.
@@ -64,7 +64,7 @@ pub enum Input {
     LocalTrouble(bool),
     /// The addresses of an upstream changed (resolved anew), or it has one for the first time.
     Resolved(UpstreamName, Arc<[std::net::SocketAddr]>),
-    /// The configuration changed; the driver has made sure that no upstream's address was swapped under its name.
+    /// The configuration changed; the reload has made sure that no upstream's address was swapped under its name.
     Reconfigured(Box<PairSpec>),
 }
 
@@ -161,6 +161,14 @@ pub enum Stored {
     Nothing,
     /// Its last durable record.
     Record(Box<PairRecord>),
+    /// Nothing under its name, but another pair that is gone had its servers, and clients on another one than this pair would
+    /// begin with; nobody is served until an operator's `switch --to … --force`.
+    Renamed {
+        /// The other pair.
+        was: PairName,
+        /// Where its clients were; `None`: nobody knew.
+        on: Option<UpstreamName>,
+    },
     /// Something that can't be read; nobody is served until an operator's `switch --to … --force`. The highest epoch that is
     /// still known of any pair comes with it.
     Unreadable(Epoch),

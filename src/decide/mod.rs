@@ -8,6 +8,7 @@
 pub mod effect;
 mod flap;
 mod health;
+pub mod identity;
 pub mod input;
 mod migration;
 pub mod pair;

@@ -56,6 +56,8 @@ pub struct PairMachine {
     pending: Option<Pending>,
     /// A first record is on the disk: clients may be routed.
     stored: bool,
+    /// Why it is not known which server holds the data, in words, if the start found so.
+    doubt: Option<String>,
     /// The state the journal had, until the record of the restart is on the disk.
     taken_up: Option<State>,
     /// The record on the disk has to be written anew, though nothing that is in force changed.
@@ -128,6 +130,12 @@ impl PairMachine {
         let deadlines = upstreams.chain(validations).chain([migration, polling, retry, self.undecided_until()]);
         // What was due when we last looked could not be done then; it is looked at again when something changes.
         timers::earliest(deadlines.map(|at| at.filter(|at| !self.begun || *at > self.settled)))
+    }
+
+    /// The upstream whose turn it is; `None` while nobody knows.
+    #[must_use]
+    pub fn turn(&self) -> Option<&UpstreamName> {
+        (!self.core.adrift).then_some(&self.core.upstream)
     }
 
     /// The pair at a glance.

@@ -42,7 +42,7 @@ fn open(dir: &Path) -> (Journal, Receiver<News>, u64) {
     assert_eq!(recovered.remarks, Vec::<String>::new());
     let epoch = match recovered.stored(&pair()) {
         Stored::Record(record) => record.epoch.0,
-        Stored::Nothing => 0,
+        Stored::Nothing | Stored::Renamed { .. } => 0,
         Stored::Unreadable(_) => panic!("a crash made the journal unreadable"),
     };
     (journal, news, epoch)

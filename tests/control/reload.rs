@@ -195,3 +195,46 @@ fn a_pipe_in_the_files_place_is_refused_at_once() {
     fs::write(proxy.config(), good).expect("its configuration");
     assert_eq!(reload(&proxy).0, 200);
 }
+
+#[test]
+fn a_pair_that_is_renamed_away_from_its_primary_needs_force() {
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let proxy = Proxy::start(&primary, &backup, PROMPT);
+    let rename = |from: &str, to: &str| {
+        let text = fs::read_to_string(proxy.config()).expect("its configuration");
+        fs::write(proxy.config(), text.replace(from, to)).expect("its configuration");
+        reload(&proxy)
+    };
+    let (code, answer) = rename("AGG_V", "AGG_U");
+    assert_eq!(code, 200, "on its primary it begins where it was: {answer}");
+    rename("AGG_U", "AGG_V");
+    proxy.until_admissible("AGG_B");
+    primary.kill();
+    proxy.settled_on(Side::Backup);
+    primary.revive();
+    proxy.until_health("AGG_P", HealthName::Up);
+
+    let (code, answer) = rename("AGG_V", "AGG_W");
+
+    assert_eq!(code, 409, "{answer}");
+    assert!(
+        answer.contains("servers of `AGG_V`, whose clients are on AGG_B") && answer.contains("--force"),
+        "{answer}"
+    );
+    assert_eq!(proxy.leads_to(), "AGG_B");
+
+    // The same in two steps: the pair is gone before the other one comes.
+    let spare = Server::start("SPARE");
+    let whole = fs::read_to_string(proxy.config()).expect("its configuration");
+    let other = |text: &str| text.replace("AGG_W", "OTHER").replace(&primary.toml(), &spare.toml());
+    let others = other(&whole).replace(&format!("backups = [{}]", backup.toml()), "");
+    fs::write(proxy.config(), others).expect("its configuration");
+    assert_eq!(reload(&proxy).0, 200);
+    fs::write(proxy.config(), &whole).expect("its configuration");
+    let (code, answer) = reload(&proxy);
+    assert_eq!((code, answer.contains("servers of `AGG_V`")), (409, true), "{answer}");
+
+    let (code, answer) = proxy.admin.post("/api/v1/reload", r#"{"force":true}"#).expect("an answer");
+    assert_eq!(code, 200, "{answer}");
+    eventually("as the operator wanted", || proxy.reaches("AGG_P").then_some(()));
+}

@@ -1,6 +1,6 @@
 //! What outlives the process.
 
-use crate::common::{client::Client, proxy::Proxy, server::Server};
+use crate::common::{client::Client, eventually, proxy::Proxy, server::Server};
 use failback::model::{
     Side, TransitionReason,
     view::{HealthName, PairStateName},
@@ -85,4 +85,61 @@ fn an_unreadable_journal_serves_nobody_until_an_operator_decides() {
     assert_eq!(proxy.leads_to(), "AGG_B");
     proxy.restart();
     proxy.until("still there", |pair| pair.state == PairStateName::OnBackup);
+}
+
+/// Fails over, lets the stale primary return, and stops the proxy.
+fn stopped_on_the_backup(primary: &Server, backup: &Server) -> Proxy {
+    let mut proxy = Proxy::start(primary, backup, &format!("{PROMPT}\nhold = {{ time = \"0s\" }}"));
+    proxy.until_health("AGG_B", HealthName::Up);
+    primary.kill();
+    proxy.settled_on(Side::Backup);
+    primary.revive();
+    proxy.until_health("AGG_P", HealthName::Up);
+    proxy.kill();
+    proxy
+}
+
+/// The proxy starts with the pair under this name, and serves nobody until an operator decides; then it keeps to that.
+fn serves_nobody_before_an_order(proxy: &mut Proxy, pair: &str, why: &str, decided: &Server) {
+    proxy.launch();
+    for _ in 0..2 {
+        eventually("both servers are up", || {
+            proxy.admin.pair(pair).upstreams.iter().all(|its| its.health == HealthName::Up).then_some(())
+        });
+        let shown = proxy.admin.pair(pair);
+        assert_eq!((shown.state, shown.reason), (PairStateName::NoServer, TransitionReason::Reconfigured));
+        assert!(shown.blockers.iter().any(|words| words.contains(why)), "{:?}", shown.blockers);
+        assert!(proxy.events().iter().any(|event| event.kind == "identity" && event.message.contains(why)));
+        assert!(proxy.refuses());
+        proxy.restart();
+    }
+    assert!(proxy.admin.command(pair, "switch", r#"{"to":"backup","force":true}"#).changed);
+    for _ in 0..2 {
+        let answer = || Client::try_connect(proxy.route).ok()?.ask("who").ok();
+        let served_by = eventually("somebody serves", answer);
+        assert!(served_by.starts_with(decided.name()), "{served_by}");
+        proxy.restart();
+    }
+}
+
+#[test]
+fn a_restart_with_other_addresses_sends_nobody_to_the_stale_primary() {
+    let (primary, backup, third) = (Server::start("AGG_P"), Server::start("AGG_B"), Server::start("THIRD"));
+    let mut proxy = stopped_on_the_backup(&primary, &backup);
+    proxy.configure(&format!(
+        "primary = {{ name = \"AGG_P\", address = \"{}\" }}\nbackups = [{{ name = \"AGG_B\", address = \"{}\" }}]\n\
+         {PROMPT}\nhold = {{ time = \"0s\" }}\n",
+        third.address(),
+        primary.address()
+    ));
+    serves_nobody_before_an_order(&mut proxy, "AGG_V", "which was AGG_P's", &primary);
+}
+
+#[test]
+fn a_restart_under_another_name_sends_nobody_to_the_stale_primary() {
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let mut proxy = stopped_on_the_backup(&primary, &backup);
+    let text = fs::read_to_string(proxy.config()).expect("its configuration");
+    fs::write(proxy.config(), text.replace("AGG_V", "AGG_W")).expect("its configuration");
+    serves_nobody_before_an_order(&mut proxy, "AGG_W", "those of AGG_V", &backup);
 }

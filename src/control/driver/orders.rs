@@ -154,19 +154,10 @@ impl Driver {
         let running = reload::Running {
             config: self.config.clone(),
             listeners: self.listeners.clone(),
-            in_use: self.in_use(),
+            former: self.former(),
             tls: self.tls.loaded.clone(),
         };
         let force = asked.force;
         self.reloads.spawn_blocking(move || (asked, reload::plan(&running, force).map(Box::new)));
-    }
-
-    /// The servers that clients are on, or will be once what is being stored is.
-    pub(super) fn in_use(&self) -> reload::InUse {
-        let of_pair = |(name, pair): (&PairName, &super::Pair)| {
-            let name = name.clone();
-            pair.machine.in_use().map(move |upstream| (name.clone(), upstream.clone())).collect::<Vec<_>>()
-        };
-        self.pairs.iter().flat_map(of_pair).collect()
     }
 }

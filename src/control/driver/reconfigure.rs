@@ -6,16 +6,20 @@ use crate::{
         orders::OrderError,
         reload::{Plan, listened},
     },
-    decide::input::Input,
-    model::view::ReloadAnswer,
+    decide::{
+        identity::Former,
+        input::{Input, Stored},
+    },
+    model::{PairName, spec::PairSpec, view::ReloadAnswer},
 };
+use std::collections::BTreeMap;
 
 impl Driver {
     /// The new configuration has been read and its listeners are bound, or something speaks against it; then nothing
     /// changes.
     pub(super) fn reload_planned(&mut self, asked: ReloadAsked, plan: Result<Box<Plan>, OrderError>) {
         let by = asked.by.clone();
-        let plan = plan.and_then(|plan| plan.still_holds(&self.config, &self.in_use()).map(|()| plan));
+        let plan = plan.and_then(|plan| plan.still_holds(&self.config, &self.former()).map(|()| plan));
         match plan {
             Ok(plan) => {
                 let changes = plan.changes.clone();
@@ -62,5 +66,31 @@ impl Driver {
             }
         }
         self.take_over_tls(tls, Vec::new());
+    }
+
+    /// What the journal knows of a pair of the first configuration: under its name, or under one that is there no more.
+    pub(super) fn remembered(&self, spec: &PairSpec) -> Stored {
+        let Stored::Nothing = self.recovered.stored(&spec.name) else { return self.recovered.stored(&spec.name) };
+        let gone = self.recovered.records().filter(|(name, _)| !self.config.pairs.contains_key(*name));
+        match Former::predecessor(spec, gone.map(|(name, record)| (name, Former::from(record)))) {
+            Some((was, Former { turn, .. })) => Stored::Renamed { was: was.clone(), on: turn },
+            None => Stored::Nothing,
+        }
+    }
+
+    /// The servers of every pair that is or was there.
+    pub(super) fn former(&self) -> BTreeMap<PairName, Former> {
+        let recovered = self.recovered.records().map(|(name, record)| (name, Former::from(record)));
+        let departed = self.departed.iter().filter_map(|(name, stored)| match stored {
+            Stored::Record(record) => Some((name, Former::from(&**record))),
+            Stored::Nothing | Stored::Renamed { .. } | Stored::Unreadable(_) => None,
+        });
+        let running = self.pairs.iter().map(|(name, pair)| {
+            let servers = pair.spec.checked().map(|server| (server.name.clone(), server.address.clone()));
+            let turn = pair.machine.turn().cloned();
+            let next = pair.machine.in_use().nth(1).cloned();
+            (name, Former { turn, next, servers: servers.collect() })
+        });
+        recovered.chain(departed).chain(running).map(|(name, former)| (name.clone(), former)).collect()
     }
 }

@@ -68,6 +68,7 @@ pub(super) fn story(spec: &PairSpec, note: &Note, by: Option<&str>) -> Story {
             let message = format!("{pair}: nobody watched for {:.3} s", span.as_secs_f64());
             ("gap", None, message, true)
         }
+        Note::Identity(words) => ("identity", None, format!("{pair}: {words}"), true),
         Note::NotStored => {
             let message =
                 format!("{pair}: the new state could not be stored, so nothing was changed; it is tried again");

@@ -50,7 +50,7 @@ fn event(seq: u64) -> Entry {
 fn said(store: &Store, pair: &str) -> String {
     match store.sum().stored(&PairName::from(pair)) {
         Stored::Record(record) => record.epoch.to_string(),
-        Stored::Nothing => "nothing".into(),
+        Stored::Nothing | Stored::Renamed { .. } => "nothing".into(),
         Stored::Unreadable(_) => "unreadable".into(),
     }
 }

@@ -86,7 +86,7 @@ impl PairMachine {
             blockers.push(format!(
                 "it is not known which server holds the current data ({}): find out, then `failback switch {name} --to \
                  primary --force` or `--to backup --force`",
-                self.core.reason.words()
+                self.doubt.as_deref().unwrap_or(self.core.reason.words())
             ));
             return blockers;
         }

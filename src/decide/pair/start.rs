@@ -7,14 +7,15 @@ use super::{
 };
 use crate::{
     decide::{
-        effect::PairRecord,
+        effect::{Note, PairRecord},
         flap::Flap,
+        identity::Former,
         input::{Start, Stored},
         signal::Polling,
         timers::Jitter,
     },
     model::{
-        Epoch, Side, Time, TransitionReason as Reason, UpstreamName,
+        Epoch, PairName, Side, Time, TransitionReason as Reason, UpstreamName,
         spec::PairSpec,
         view::{PairStateName as State, UpstreamRole},
     },
@@ -32,22 +33,27 @@ pub(super) fn machine(start: Start, now: Time) -> PairMachine {
     // A restart is a gap in our watching: no signal from before it holds.
     let generation = match &stored {
         Stored::Record(record) => record.generation + 1,
-        Stored::Nothing | Stored::Unreadable(_) => 1,
+        Stored::Nothing | Stored::Renamed { .. } | Stored::Unreadable(_) => 1,
     };
     let upstreams = roles(&spec)
         .map(|(role, wanted)| {
             fresh(now, role, wanted, &spec, if role == UpstreamRole::Backup { 0 } else { generation })
         })
         .collect();
+    let doubt = doubt(&spec, &stored);
     let (core, taken_up) = match stored {
         Stored::Nothing => (first(&spec, now), None),
-        Stored::Unreadable(known) => (unreadable(&spec, known, now), None),
+        Stored::Renamed { .. } => (lost(Epoch::FIRST, &spec, Reason::Reconfigured, now), None),
+        Stored::Unreadable(known) => (lost(after_unreadable(known), &spec, Reason::StateUnreadable, now), None),
+        // Its record stays as it is: that it names other addresses must be noticed at the next start as well.
+        Stored::Record(record) if doubt.is_some() => (astray(restored(&spec, &record, now)), None),
         Stored::Record(record) => (restored(&spec, &record, now), Some(record.state)),
     };
     let mut machine = PairMachine {
         upstreams,
         pending: None,
         stored: taken_up.is_some() || core.adrift,
+        doubt,
         taken_up,
         retry_at: None,
         validations: Vec::new(),
@@ -75,6 +81,9 @@ pub(super) fn machine(start: Start, now: Time) -> PairMachine {
     if !machine.core.adrift {
         machine.persist(Plan::keep(machine.core.clone()));
     }
+    if let Some(doubt) = machine.doubt.clone() {
+        machine.note(Note::Identity(format!("nobody is served until an operator's `switch --to … --force`: {doubt}")));
+    }
     machine
 }
 
@@ -85,10 +94,18 @@ fn first(spec: &PairSpec, now: Time) -> Core {
     core(Epoch::FIRST, (side, upstream), state, Reason::FirstStart, now)
 }
 
-fn unreadable(spec: &PairSpec, known: Epoch, now: Time) -> Core {
-    let epoch = UNREADABLE.max(Epoch(known.0.saturating_add(UNREAD)));
-    let lost = core(epoch, first_upstream(spec), State::NoServer, Reason::StateUnreadable, now);
-    Core { adrift: true, ..lost }
+fn after_unreadable(known: Epoch) -> Epoch {
+    UNREADABLE.max(Epoch(known.0.saturating_add(UNREAD)))
+}
+
+/// Nobody knows where clients were.
+fn lost(epoch: Epoch, spec: &PairSpec, why: Reason, now: Time) -> Core {
+    Core { adrift: true, ..core(epoch, first_upstream(spec), State::NoServer, why, now) }
+}
+
+/// Where clients were may be another server now.
+fn astray(restored: Core) -> Core {
+    Core { adrift: true, state: State::NoServer, reason: Reason::Reconfigured, ..restored }
 }
 
 fn restored(spec: &PairSpec, record: &PairRecord, now: Time) -> Core {
@@ -105,19 +122,29 @@ fn restored(spec: &PairSpec, record: &PairRecord, now: Time) -> Core {
     };
     let taken_up = core(record.epoch, (side, record.upstream.clone()), state, Reason::Restarted, now);
     let (pinned, latched, frozen) = (record.pinned, record.latched, record.frozen);
-    let swapped = is_swapped(spec, record);
-    let state = if swapped { State::NoServer } else { taken_up.state };
-    let reason = if swapped { Reason::Reconfigured } else { taken_up.reason };
-    Core { pinned, latched, frozen, adrift: swapped, state, reason, ..taken_up }
+    Core { pinned, latched, frozen, ..taken_up }
 }
 
-/// Does the address of the server whose turn it is belong to another name now? Then nobody knows who holds the data.
-fn is_swapped(spec: &PairSpec, record: &PairRecord) -> bool {
-    let before = record.addresses.iter().find(|(name, _)| *name == record.upstream).map(|(_, address)| address);
-    let now = |name: &UpstreamName| spec.upstreams().find(|(_, other)| other.name == *name).map(|(_, other)| other);
-    let (Some(before), Some(active)) = (before, now(&record.upstream)) else { return false };
-    let taken = spec.upstreams().any(|(_, other)| other.address == *before && other.name != record.upstream);
-    active.address != *before && taken
+/// Why the configuration's names don't tell who holds the data, in words; `None`: they do, as far as anybody can know.
+fn doubt(spec: &PairSpec, stored: &Stored) -> Option<String> {
+    match stored {
+        Stored::Record(record) => moved(spec, record),
+        Stored::Renamed { was, on } => Some(renamed(was, on.as_ref())),
+        Stored::Nothing | Stored::Unreadable(_) => None,
+    }
+}
+
+/// Has the server whose turn it is another address than in the record? Then it may be another machine.
+fn moved(spec: &PairSpec, record: &PairRecord) -> Option<String> {
+    let former = Former::from(record);
+    let swap = former.swaps(spec).find(|swap| swap.active)?;
+    let whose = swap.whose.map(|whose| format!(", which was {whose}'s")).unwrap_or_default();
+    Some(format!("clients were on {} at {}, and its address is {} now{whose}", swap.name, swap.from, swap.to))
+}
+
+fn renamed(was: &PairName, on: Option<&UpstreamName>) -> String {
+    let on = on.map_or_else(|| "nobody knew where".into(), |on| format!("on {on}"));
+    format!("its servers were those of {was}, which the configuration has no more, and clients were {on}")
 }
 
 fn first_upstream(spec: &PairSpec) -> (Side, UpstreamName) {

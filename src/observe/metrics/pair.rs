@@ -145,7 +145,12 @@ impl PairMetrics {
                 }
             }
             Note::NotStored => self.not_stored.add(1),
-            Note::Health { .. } | Note::Order { .. } | Note::Latched { .. } | Note::Migration(_) | Note::Gap(_) => {}
+            Note::Health { .. }
+            | Note::Order { .. }
+            | Note::Latched { .. }
+            | Note::Migration(_)
+            | Note::Identity(_)
+            | Note::Gap(_) => {}
         }
     }
 

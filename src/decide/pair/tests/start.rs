@@ -164,3 +164,66 @@ fn a_server_that_was_removed_while_it_was_active_is_not_replaced_by_a_guess() {
     assert!(matches!(world.switch(Side::Backup, true), Verdict::Done(_)));
     assert_eq!((world.admits(), world.epoch()), (Some("AGG_C"), 3));
 }
+
+/// `world` is started anew with this configuration, twice: nobody is served until an operator decides.
+fn serves_nobody_anew(world: World, spec: &PairSpec, why: &str) -> World {
+    let mut world = world.restart(spec.clone());
+    for start in 0..2 {
+        world.run(seconds(60.0));
+        assert_eq!((world.state(), world.admits(), world.records.len()), (State::NoServer, None, 0), "start {start}");
+        assert!(world.blockers().contains(why), "{}", world.blockers());
+        assert!(world.notes.iter().any(|note| matches!(note, Note::Identity(words) if words.contains(why))));
+        if start == 0 {
+            let stored = Stored::Record(Box::new(on_the_backup()));
+            let servers = world.servers;
+            world = World::start(spec.clone(), stored);
+            world.servers.extend(servers);
+        }
+    }
+    world
+}
+
+/// The record of a pair on its backup.
+fn on_the_backup() -> PairRecord {
+    World::primary_back(spec()).records.last().unwrap().clone()
+}
+
+#[test]
+fn an_active_server_that_got_another_ones_address_while_the_proxy_was_down_is_not_trusted() {
+    // Input: on AGG_B when it stopped; AGG_B has the stale primary's address now, and the primary a new one. Output: nobody.
+    let mut moved = spec();
+    let primary = moved.primary.as_mut().unwrap();
+    moved.backups[0].address = std::mem::replace(&mut primary.address, "10.0.0.9:4100".parse().unwrap());
+    let mut world = serves_nobody_anew(World::primary_back(spec()), &moved, "10.0.0.1:4100 now, which was AGG_P's");
+    assert!(matches!(world.switch(Side::Primary, true), Verdict::Done(_)));
+    assert_eq!((world.admits(), world.epoch()), (Some("AGG_P"), 3));
+}
+
+#[test]
+fn an_active_server_that_moved_while_the_proxy_was_down_is_not_trusted() {
+    let mut moved = spec();
+    moved.backups[0].address = "10.0.0.9:4100".parse().unwrap();
+    let why = "clients were on AGG_B at 10.0.0.2:4100, and its address is 10.0.0.9:4100 now";
+    serves_nobody_anew(World::primary_back(spec()), &moved, why);
+}
+
+#[test]
+fn a_server_that_is_not_active_may_move_while_the_proxy_is_down() {
+    let mut moved = spec();
+    moved.primary.as_mut().unwrap().address = "10.0.0.9:4100".parse().unwrap();
+    let mut world = World::primary_back(spec()).restart(moved);
+    world.run(seconds(60.0));
+    assert_eq!((world.state(), world.admits()), (State::OnBackup, Some("AGG_B")));
+}
+
+#[test]
+fn a_pair_that_has_the_servers_of_one_that_is_gone_serves_nobody() {
+    let renamed = Stored::Renamed { was: "AGG_OLD".into(), on: Some("AGG_B".into()) };
+    let mut world = World::start(spec(), renamed);
+    world.run(seconds(600.0));
+    assert_eq!((world.state(), world.admits(), world.records.len()), (State::NoServer, None, 0));
+    assert!(world.blockers().contains("those of AGG_OLD") && world.blockers().contains("on AGG_B"));
+    assert!(matches!(world.switch(Side::Primary, false), Verdict::Refused(_)));
+    assert!(matches!(world.switch(Side::Backup, true), Verdict::Done(_)));
+    assert_eq!((world.state(), world.admits()), (State::OnBackup, Some("AGG_B")));
+}
