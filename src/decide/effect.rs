@@ -145,6 +145,8 @@ pub enum SignalRefusal {
     },
     /// The pair has no such server.
     NoSuchSide(Side),
+    /// The server's name leads to the server that clients are on.
+    SameServer,
     /// So many signals are being validated already.
     Busy,
     /// It was valid when it came, but was overtaken (the pair changed sides while it was being validated).
@@ -162,6 +164,7 @@ impl SignalRefusal {
             Self::PrimaryDown => "primary_down",
             Self::WrongEpoch { .. } => "wrong_epoch",
             Self::NoSuchSide(_) => "no_such_side",
+            Self::SameServer => "same_server",
             Self::Busy => "busy",
             Self::Overtaken => "overtaken",
             Self::NotStored => "not_stored",

@@ -266,6 +266,12 @@ impl Health {
         self.last_known = Some(now);
     }
 
+    /// Its addresses may be another machine's, of which nothing is known before its checks tell.
+    pub(super) fn moved(&mut self, now: Time) {
+        self.gap(now);
+        self.check_now(now);
+    }
+
     /// It has the place of a server that had this generation; nothing that was bound to that one may hold for it.
     pub(super) fn outgrow(&mut self, generation: u64) {
         self.generation = self.generation.max(generation) + 1;

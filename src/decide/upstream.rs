@@ -12,6 +12,8 @@ pub(super) struct Upstream {
     pub(super) role: UpstreamRole,
     /// As resolved last; empty until it was.
     pub(super) resolved: Arc<[SocketAddr]>,
+    /// All that were known of when its addresses last changed to another machine's.
+    known: Arc<[SocketAddr]>,
     pub(super) health: Health,
     /// The generation a backup's own signal binds to (`admission = "resynced"`). Not stored: a restart voids it anyway.
     pub(super) signal: Option<u64>,
@@ -26,6 +28,7 @@ impl Upstream {
             address: spec.address.clone(),
             role,
             resolved: Arc::new([]),
+            known: Arc::new([]),
             health,
             signal: None,
             missed_traffic: false,
@@ -35,6 +38,23 @@ impl Upstream {
     /// Does its own signal still hold?
     pub(super) fn is_resynced(&self) -> bool {
         self.signal == Some(self.health.generation())
+    }
+
+    /// Keeps its addresses. `true`: one of them is new, so it may lead to another machine. One that was missing for a while is
+    /// not new, and neither is the first answer.
+    pub(super) fn resolves_to(&mut self, addresses: Arc<[SocketAddr]>) -> bool {
+        let first = self.known.is_empty();
+        let is_new = addresses.iter().any(|address| !self.known.contains(address));
+        if is_new {
+            self.known = Arc::clone(&addresses);
+        }
+        self.resolved = addresses;
+        is_new && !first
+    }
+
+    /// Does its name lead to the same place as another one's?
+    pub(super) fn coincides_with(&self, other: &Self) -> bool {
+        self.name != other.name && self.resolved.iter().any(|address| other.resolved.contains(address))
     }
 
     /// Is it the server the specification means?

@@ -119,6 +119,19 @@ impl World {
                 let seen = self.judge.not_done == Some((self.proxy.incarnation, self.judge.epoch));
                 self.judge.deceived[0] |= seen && self.servers[0].lacks;
             }
+            Input::Resolved(name, addresses) => {
+                let server = NAMES.iter().position(|other| **other == **name);
+                if let Some((server, address)) = server.zip(addresses.first())
+                    && self.proxy.moves(server, *address)
+                    && !self.proxy.is_on(server)
+                    && server != self.reference
+                {
+                    // The name leads to another machine, which holds nothing yet, whatever was said about the one before it.
+                    self.servers[server].is_replaced();
+                    self.judge.deceived[server] = false;
+                    self.source_done &= server != 0;
+                }
+            }
             Input::Persisted(_) => {
                 self.judge.before = self.proxy.acknowledged.take();
                 self.proxy.acknowledged = self.proxy.disk.last().cloned();

@@ -58,6 +58,8 @@ pub(crate) struct Proxy {
     /// Closings the workers have taken from each paced order.
     pub(crate) taken: BTreeMap<u64, u64>,
     reports: BTreeMap<usize, (u64, u64, u64)>,
+    /// Where the machine was told that each server is.
+    resolved: [Option<SocketAddr>; NAMES.len()],
     told: Option<(u64, u64, u64, bool)>,
     wake: Option<Time>,
 }
@@ -81,6 +83,7 @@ impl Proxy {
             dies_after: None,
             taken: BTreeMap::new(),
             reports: BTreeMap::new(),
+            resolved: [None; NAMES.len()],
             told: None,
             wake: None,
         }
@@ -96,6 +99,17 @@ impl Proxy {
     /// May both sides be written at once during a planned change?
     pub(crate) fn overlaps(&self) -> bool {
         self.spec.failback.overlap == Overlap::Allow || self.spec.failback.migrate != Migrate::Close
+    }
+
+    /// The machine hears that the server is at this address. Is it another one than before?
+    pub(crate) fn moves(&mut self, server: usize, to: SocketAddr) -> bool {
+        self.resolved[server].replace(to).is_some_and(|before| before != to)
+    }
+
+    /// Is the server active, or about to be?
+    pub(crate) fn is_on(&self, server: usize) -> bool {
+        let stored = self.acknowledged.iter().chain(self.writing.iter().map(|(_, record)| record));
+        stored.chain(self.disk.last()).any(|record| *record.upstream == *NAMES[server])
     }
 
     /// Where the table sends newcomers.

@@ -107,6 +107,14 @@ impl Server {
         }
     }
 
+    /// Another machine stands in its place.
+    pub(crate) fn is_replaced(&mut self) {
+        self.lacks = true;
+        self.unsure = true;
+        self.resyncing = false;
+        self.resync += 1;
+    }
+
     /// It holds everything: a resync ended, or what it holds is the truth from now on.
     pub(crate) fn is_whole(&mut self) {
         self.lacks = false;

@@ -134,6 +134,7 @@ pub(super) fn refusal_words(refusal: &SignalRefusal) -> String {
         SignalRefusal::PrimaryDown => "the server does not pass its checks".into(),
         SignalRefusal::WrongEpoch { given, have } => format!("it is for epoch {given}, the pair is at epoch {have}"),
         SignalRefusal::NoSuchSide(side) => format!("the pair has no {side} this could be of"),
+        SignalRefusal::SameServer => "its name resolves to an address of the server that clients are on".into(),
         SignalRefusal::Busy => "too many signals are being validated; send it again".into(),
         SignalRefusal::Overtaken => "the pair changed while the signal was being validated".into(),
         SignalRefusal::NotStored => "the state could not be stored; send it again".into(),

@@ -63,6 +63,9 @@ impl PairMachine {
         let words = match upstream.role {
             UpstreamRole::Backup if active => return None,
             _ if self.local_trouble => "this node has trouble of its own; failed checks count for nothing now".into(),
+            _ if !active && self.active().is_some_and(|active| upstream.coincides_with(active)) => {
+                format!("resolves to an address of {}", self.core.upstream)
+            }
             UpstreamRole::Backup if upstream.missed_traffic => "was down while the primary took traffic".into(),
             UpstreamRole::Backup if self.core.side == Side::Backup => {
                 format!("not known to hold what {} took", self.core.upstream)
@@ -173,6 +176,10 @@ impl PairMachine {
         let healthy = home.health.healthy_since().filter(|_| home.health.is_up()).map(|since| now.since(since));
         if healthy.is_none() {
             blockers.push(format!("{} {}", home.name, health_words(home)));
+        }
+        if self.is_home_here() {
+            let active = &self.core.upstream;
+            blockers.push(format!("{} resolves to an address of {active}: mend its name", home.name));
         }
         let when = self.spec.failback.when;
         if !self.signal_holds() && when != FailbackWhen::Poll {

@@ -13,6 +13,7 @@ use crate::{
         view::{HealthName, UpstreamRole},
     },
 };
+use std::{net::SocketAddr, sync::Arc};
 
 impl PairMachine {
     pub(super) fn take_in(&mut self, now: Time, input: Input) {
@@ -45,16 +46,34 @@ impl PairMachine {
                     self.starved(now);
                 }
             }
-            Input::Resolved(name, addresses) => {
-                let found = self.upstreams.iter_mut().find(|upstream| upstream.name == name);
-                if let Some(upstream) = found.filter(|_| !addresses.is_empty()) {
-                    if upstream.resolved.is_empty() {
-                        upstream.health.check_now(now);
-                    }
-                    upstream.resolved = addresses;
-                }
-            }
+            Input::Resolved(name, addresses) if !addresses.is_empty() => self.resolved(now, &name, addresses),
+            Input::Resolved(..) => {}
             Input::Reconfigured(spec) => self.reconfigure(now, *spec),
+        }
+    }
+
+    /// Its name leads elsewhere now. Who is active takes newcomers there; any other may be a machine of which nothing is
+    /// known, so that what was said about its data is void.
+    fn resolved(&mut self, now: Time, name: &UpstreamName, addresses: Arc<[SocketAddr]>) {
+        let active = self.active().is_some_and(|active| active.name == *name);
+        let Some(upstream) = self.upstreams.iter_mut().find(|upstream| upstream.name == *name) else { return };
+        let before = upstream.resolved.clone();
+        let is_new = upstream.resolves_to(addresses);
+        if before.is_empty() {
+            upstream.health.check_now(now);
+        }
+        if !is_new || active {
+            return;
+        }
+        upstream.health.moved(now);
+        let words = format!(
+            "{name} resolves to {:?} now, it was {before:?}: it may be another machine, so no earlier signal about it holds",
+            upstream.resolved
+        );
+        self.note(Note::Identity(words));
+        self.overtake_validation_of(name);
+        if self.home().is_some_and(|home| home.name == *name) {
+            self.polling.forget();
         }
     }
 
@@ -134,5 +153,10 @@ impl PairMachine {
     pub(super) fn home(&self) -> Option<&Upstream> {
         let elsewhere = || self.upstreams.iter().find(|upstream| upstream.role == UpstreamRole::Elsewhere);
         self.primary().or_else(elsewhere)
+    }
+
+    /// Does the home's name lead to the very server that clients are on? Then nobody can return to it.
+    pub(super) fn is_home_here(&self) -> bool {
+        self.home().zip(self.active()).is_some_and(|(home, active)| home.coincides_with(active))
     }
 }

@@ -69,7 +69,7 @@ impl PairMachine {
 
     /// Does the primary hold everything, as far as the failback mode asks?
     pub(super) fn is_admissible_primary(&self) -> bool {
-        let Some(primary) = self.primary() else { return false };
+        let Some(primary) = self.primary().filter(|_| !self.is_home_here()) else { return false };
         match self.spec.failback.when {
             FailbackWhen::Resync | FailbackWhen::Manual => primary.health.is_up() && self.signal_holds(),
             FailbackWhen::Poll => primary.health.is_stable() || (primary.health.is_up() && self.signal_holds()),

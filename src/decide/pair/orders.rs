@@ -154,6 +154,9 @@ impl PairMachine {
             return Some(format!("{name} does not pass its checks"));
         }
         let served_by_backup = self.core.side == Side::Backup;
+        if let Some(active) = self.active().filter(|active| to.coincides_with(active)) {
+            return Some(format!("{name} resolves to an address of {}", active.name));
+        }
         match to.role {
             UpstreamRole::Primary => {
                 let trusted = self.spec.failback.when == FailbackWhen::Poll || self.signal_holds();

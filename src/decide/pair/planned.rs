@@ -185,7 +185,7 @@ impl PairMachine {
 
     /// The primary (or `elsewhere`) has been healthy for `stable_for`, seen with our own eyes until now.
     fn home_is_steady(&self, now: Time) -> bool {
-        self.home().is_some_and(|home| home.health.is_stable() && home.health.is_fresh(now))
+        !self.is_home_here() && self.home().is_some_and(|home| home.health.is_stable() && home.health.is_fresh(now))
     }
 
     /// While the old side is being left: is where we are going still good?

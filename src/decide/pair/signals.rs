@@ -26,7 +26,8 @@ impl PairMachine {
     /// The accepted signal binds to the generation the primary still has.
     pub(super) fn signal_holds(&self) -> bool {
         let generation = self.home().map(|home| home.health.generation());
-        self.core.side == Side::Backup && self.core.signal.is_some_and(|signal| Some(signal.generation) == generation)
+        let holds = self.core.signal.is_some_and(|signal| Some(signal.generation) == generation);
+        self.core.side == Side::Backup && holds && !self.is_home_here()
     }
 
     /// Somebody says that `of` holds everything again.
@@ -54,7 +55,7 @@ impl PairMachine {
     /// The source that is to be polled now: while the pair is on its backup, the primary answers, and no signal holds.
     pub(super) fn polled_source(&self) -> Option<&SignalSource> {
         let wanted = self.core.side == Side::Backup && !self.signal_holds() && !self.core.adrift;
-        let answers = self.home().is_some_and(|home| home.health.is_up());
+        let answers = self.home().is_some_and(|home| home.health.is_up()) && !self.is_home_here();
         self.spec.failback.source.as_ref().filter(|_| wanted && answers && self.stored)
     }
 
@@ -84,6 +85,11 @@ impl PairMachine {
     /// The pair changed sides, or was not watched, while signals were being validated.
     pub(super) fn overtake_validations(&mut self) {
         self.end_validations(SignalRefusal::Overtaken, |_| true);
+    }
+
+    /// The server's name leads to another machine now.
+    pub(super) fn overtake_validation_of(&mut self, name: &UpstreamName) {
+        self.end_validations(SignalRefusal::Overtaken, |validation| validation.upstream == *name);
     }
 
     pub(super) fn expire_validations(&mut self, now: Time) {
@@ -144,6 +150,9 @@ impl PairMachine {
         }
         if (of == Side::Primary && self.core.side == Side::Primary) || self.core.adrift {
             return Err(SignalRefusal::NotFailedOver);
+        }
+        if of == Side::Primary && self.is_home_here() {
+            return Err(SignalRefusal::SameServer);
         }
         Ok(target.name.clone())
     }

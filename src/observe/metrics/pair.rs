@@ -46,7 +46,7 @@ struct UpstreamMetrics {
 }
 
 /// What a signal's verdict can be ([`crate::decide::effect::Verdict::as_str`]).
-const SIGNAL_RESULTS: [&str; 9] = [
+const SIGNAL_RESULTS: [&str; 10] = [
     "accepted",
     "repeated",
     "not_failed_over",
@@ -55,6 +55,7 @@ const SIGNAL_RESULTS: [&str; 9] = [
     "no_such_side",
     "busy",
     "overtaken",
+    "same_server",
     "not_stored",
 ];
 const CHECK_RESULTS: [&str; 6] = ["passed", "refused", "timed_out", "wrong", "local", "unresolved"];

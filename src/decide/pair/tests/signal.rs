@@ -293,3 +293,82 @@ fn that_a_backup_was_down_while_the_primary_took_traffic_is_shown() {
     assert_eq!(world.resync(Side::Backup, None), Verdict::SignalAccepted);
     assert_eq!(note(&world), None);
 }
+
+/// The upstream's name leads to these addresses now.
+fn resolve(world: &mut World, name: &str, addresses: &[&str]) {
+    let addresses: Vec<_> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    world.input(Input::Resolved(name.into(), addresses.into()));
+}
+
+/// On its backup, with a valid signal that must wait for an operator.
+fn resynced_and_waiting() -> World {
+    let mut manual = spec();
+    manual.failback.when = FailbackWhen::Manual;
+    let mut world = World::primary_back(manual);
+    resolve(&mut world, "AGG_P", &["10.0.0.1:4100", "10.0.1.1:4100"]);
+    assert_eq!(world.resync(Side::Primary, None), Verdict::SignalAccepted);
+    world
+}
+
+#[test]
+fn x1_a_signal_does_not_hold_for_the_machine_that_a_name_is_moved_to() {
+    // Input: the primary's name leads to an address it never had. Output: nobody said anything about that machine.
+    let mut world = resynced_and_waiting();
+    resolve(&mut world, "AGG_P", &["10.0.0.9:4100"]);
+    assert_eq!((world.state(), world.status().resynced_since), (State::OnBackup, None));
+    assert!(world.notes.iter().any(|note| matches!(note, Note::Identity(words) if words.contains("10.0.0.9"))));
+    world.run(seconds(60.0));
+    assert!(matches!(world.switch(Side::Primary, false), Verdict::Refused(_)));
+    assert_eq!(world.resync(Side::Primary, None), Verdict::SignalAccepted, "a new one is about the new machine");
+    resolve(&mut world, "AGG_P", &["10.0.0.1:4100", "10.0.1.1:4100"]);
+    assert_eq!(world.state(), State::OnBackup, "the old machine is another one again");
+}
+
+#[test]
+fn a_signal_holds_though_addresses_come_in_another_order_or_one_is_missing_for_a_while() {
+    let mut world = resynced_and_waiting();
+    for addresses in [&["10.0.1.1:4100", "10.0.0.1:4100"][..], &["10.0.0.1:4100"], &["10.0.0.1:4100", "10.0.1.1:4100"]]
+    {
+        resolve(&mut world, "AGG_P", addresses);
+        assert_eq!(world.state(), State::Resynced, "{addresses:?}");
+    }
+}
+
+#[test]
+fn x1_a_name_that_moves_while_its_signal_is_validated_gets_no_valid_one() {
+    let mut world = World::primary_back(spec());
+    let (number, ticket) = world.ticket();
+    world.input(Input::ResyncSignal { ticket, of: Side::Primary, epoch: None });
+    resolve(&mut world, "AGG_P", &["10.0.0.9:4100"]);
+    world.run(seconds(1.0));
+    assert_eq!(world.answers.remove(&number), Some(Verdict::SignalIgnored(SignalRefusal::Overtaken)));
+    assert_eq!(world.state(), State::OnBackup);
+}
+
+#[test]
+fn a_server_whose_name_moves_while_clients_are_on_it_stays_active() {
+    let mut world = World::healthy(spec());
+    resolve(&mut world, "AGG_P", &["10.0.0.9:4100"]);
+    world.run(seconds(60.0));
+    assert_eq!((world.state(), world.epoch(), world.admits()), (State::OnPrimary, 1, Some("AGG_P")));
+    assert!(world.notes.is_empty(), "{:?}", world.notes);
+}
+
+#[test]
+fn x1_a_primary_whose_name_leads_to_the_active_backup_is_no_place_to_return_to() {
+    for when in [FailbackWhen::Resync, FailbackWhen::Poll] {
+        let mut polled = spec();
+        polled.failback.when = when;
+        let mut world = World::failed_over(polled, Server::Killed);
+        resolve(&mut world, "AGG_P", &["10.0.0.2:4100"]);
+        world.set("AGG_P", Server::Alive);
+        world.run(seconds(60.0));
+        assert_eq!(world.resync(Side::Primary, None), Verdict::SignalIgnored(SignalRefusal::SameServer));
+        world.run(seconds(60.0));
+        assert_eq!((world.state(), world.admits()), (State::OnBackup, Some("AGG_B")), "{when:?}");
+        assert!(world.blockers().contains("AGG_P resolves to an address of AGG_B"), "{}", world.blockers());
+        assert!(world.status().upstreams[0].note.as_deref().is_some_and(|note| note.contains("an address of AGG_B")));
+        let Verdict::Refused(why) = world.switch(Side::Primary, false) else { panic!("not without --force") };
+        assert!(why.contains("an address of AGG_B"), "{why}");
+    }
+}
