@@ -1,6 +1,7 @@
 //! First starts and restarts: the same upstream and epoch as before, never a guess.
 
 use super::*;
+use crate::decide::identity::Former;
 
 #[test]
 fn a_first_start_waits_for_the_disk_and_then_serves_the_primary() {
@@ -226,4 +227,48 @@ fn a_pair_that_has_the_servers_of_one_that_is_gone_serves_nobody() {
     assert!(matches!(world.switch(Side::Primary, false), Verdict::Refused(_)));
     assert!(matches!(world.switch(Side::Backup, true), Verdict::Done(_)));
     assert_eq!((world.state(), world.admits()), (State::OnBackup, Some("AGG_B")));
+}
+
+fn with_addresses(primary: &str, backup: &str) -> PairSpec {
+    let mut spec = spec();
+    spec.primary = Some(UpstreamSpec { name: "P".into(), address: primary.parse().unwrap() });
+    spec.backups = vec![UpstreamSpec { name: "B".into(), address: backup.parse().unwrap() }];
+    spec
+}
+
+fn former(turn: Option<&str>) -> Former {
+    let server = |name: &str, text: &str| (name.into(), text.parse().unwrap());
+    Former {
+        turn: turn.map(Into::into),
+        next: None,
+        servers: vec![server("P", "10.0.0.1:1"), server("B", "10.0.0.2:1")],
+    }
+}
+
+#[test]
+fn a_pair_under_a_new_name_begins_where_clients_were_or_it_is_doubted() {
+    for (turn, primary, backup, doubted) in [
+        (Some("P"), "10.0.0.1:1", "10.0.0.2:1", false),
+        (Some("B"), "10.0.0.1:1", "10.0.0.2:1", true),
+        (None, "10.0.0.1:1", "10.0.0.2:1", true),
+        (Some("B"), "10.0.0.2:1", "10.0.0.1:1", false),
+        (Some("B"), "10.0.0.9:1", "10.0.0.2:1", true),
+        (Some("B"), "10.0.0.8:1", "10.0.0.9:1", false),
+    ] {
+        let (name, new) = (crate::model::PairName::from("OLD"), with_addresses(primary, backup));
+        let before = Former::predecessor(&new, [(&name, former(turn))]);
+        assert_eq!(before.is_some(), doubted, "{turn:?} {primary} {backup}");
+    }
+}
+
+#[test]
+fn names_that_trade_addresses_are_noticed_and_others_only_if_clients_are_there() {
+    let swaps = |turn, primary, backup| {
+        let (former, new) = (former(turn), with_addresses(primary, backup));
+        former.swaps(&new).map(|swap| swap.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(swaps(Some("B"), "10.0.0.2:1", "10.0.0.1:1"), ["P", "B"]);
+    assert_eq!(swaps(Some("B"), "10.0.0.9:1", "10.0.0.2:1"), [""; 0]);
+    assert_eq!(swaps(Some("P"), "10.0.0.9:1", "10.0.0.2:1"), ["P"]);
+    assert_eq!(swaps(Some("P"), "10.0.0.1:1", "10.0.0.2:1"), [""; 0]);
 }
