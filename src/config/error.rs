@@ -5,6 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// More findings than these are only counted: nobody mends more at once.
+const MOST_TOLD: usize = 100;
+
 /// Why there is no [`super::Config`].
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigErrors {
@@ -39,7 +42,11 @@ impl ConfigErrors {
 }
 
 fn lines(findings: &[Finding]) -> String {
-    findings.iter().map(Finding::to_string).collect::<Vec<_>>().join("\n")
+    let mut lines: Vec<_> = findings.iter().take(MOST_TOLD).map(Finding::to_string).collect();
+    if findings.len() > MOST_TOLD {
+        lines.push(format!("… and {} more", findings.len() - MOST_TOLD));
+    }
+    lines.join("\n")
 }
 
 /// One thing that is wrong. Printed as `FILE:LINE:COLUMN: KEY: REASON; MEND`, which editors can jump to.
@@ -144,6 +151,17 @@ mod tests {
         assert_eq!(at("a = 1"), (1, 1));
         assert_eq!(at("\"ö\""), (2, 5));
         assert_eq!(line_and_column(text, 1_000), (3, 1), "past the end is the end");
+    }
+
+    #[test]
+    fn a_report_is_bounded() {
+        let mut findings = Findings::default();
+        for start in 0..1000 {
+            findings.add(&Place { start, key: format!("key{start}") }, "wrong", "mend it");
+        }
+        let told = findings.into_errors(&"\n".repeat(1000), Path::new("failback.toml")).to_string();
+        assert_eq!(told.lines().count(), MOST_TOLD + 1);
+        assert!(told.ends_with("\n… and 900 more"), "{told}");
     }
 
     #[test]

@@ -226,10 +226,10 @@ impl Keeper {
     fn write(&mut self, batch: Vec<Request>) {
         let mut asked = Vec::new();
         let mut entries = Vec::with_capacity(batch.len());
-        for request in batch {
+        for (place, request) in batch.into_iter().enumerate() {
             entries.push(match request {
                 Request::Store(pair, receipt, record) => {
-                    asked.push((pair.clone(), receipt));
+                    asked.push((place, pair.clone(), receipt));
                     Entry::State(pair, record)
                 }
                 Request::Event(event) => Entry::Event(event),
@@ -237,15 +237,19 @@ impl Keeper {
         }
         let written = self.store.write(&entries);
         // First of all those who wait: a change of side hangs on it.
-        for (pair, receipt) in asked.iter().cloned() {
-            self.say(if written.is_ok() { News::Stored(pair, receipt) } else { News::NotStored(pair, receipt) });
+        for (place, pair, receipt) in asked.iter().cloned() {
+            let stored = written.as_ref().is_ok_and(|unfit| !unfit.contains_key(&place));
+            self.say(if stored { News::Stored(pair, receipt) } else { News::NotStored(pair, receipt) });
+        }
+        for error in written.iter().flat_map(|unfit| unfit.values()) {
+            tracing::warn!(%error, "the journal can't take an entry; the others are not concerned");
         }
         if asked.is_empty() {
             self.unsynced_since.get_or_insert_with(Instant::now);
         } else if written.is_ok() {
             self.unsynced_since = None;
         }
-        self.judge(written);
+        self.judge(written.map(drop));
     }
 
     fn housekeeping(&mut self) {

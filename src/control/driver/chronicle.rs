@@ -10,6 +10,9 @@ use crate::{
     observe::event::EventLog,
 };
 
+/// An event's message is cut after so many bytes: thousands of them are kept, and the journal takes none that is far longer.
+const LONGEST: usize = 4096;
+
 /// The node's events.
 #[derive(Debug)]
 pub(super) struct Chronicle {
@@ -40,7 +43,8 @@ impl Chronicle {
 
     fn push(&mut self, journal: &Journal, pair: Option<(&PairName, Epoch)>, story: Story) {
         self.last_seq += 1;
-        let Story { kind, reason, message, grave } = story;
+        let Story { kind, reason, mut message, grave } = story;
+        shorten(&mut message);
         match grave {
             true => tracing::warn!(target: "failback", kind, "{message}"),
             false => tracing::info!(target: "failback", kind, "{message}"),
@@ -58,5 +62,29 @@ impl Chronicle {
         if !journal.event(event) {
             tracing::warn!("the journal is too busy; an event is only in memory");
         }
+    }
+}
+
+/// Cuts what is too long, between two characters.
+fn shorten(message: &mut String) {
+    if message.len() > LONGEST {
+        let end = (0..=LONGEST).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
+        message.truncate(end);
+        message.push_str(" …");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_between_two_characters() {
+        let mut message = format!("a{}", "ö".repeat(LONGEST));
+        shorten(&mut message);
+        assert_eq!(message.len(), LONGEST - 1 + " …".len());
+        let mut whole = "ö".repeat(LONGEST / 2);
+        shorten(&mut whole);
+        assert_eq!(whole.len(), LONGEST);
     }
 }

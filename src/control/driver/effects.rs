@@ -115,6 +115,7 @@ impl Driver {
         if self.journal.store(name, receipt, record.clone()) {
             pair.writing.insert(receipt, (now, record));
         } else {
+            pair.metrics.not_stored();
             self.backlog.push_back((name.clone(), Input::PersistFailed(id)));
         }
     }
@@ -128,6 +129,8 @@ impl Driver {
         let Receipt { id, .. } = receipt;
         if stored {
             pair.stored = Stored::Record(record);
+        } else {
+            pair.metrics.not_stored();
         }
         self.input(name, if stored { Input::Persisted(id) } else { Input::PersistFailed(id) });
     }

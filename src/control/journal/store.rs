@@ -12,6 +12,7 @@ use crate::{
     model::{PairName, file, view::EventView},
 };
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -102,22 +103,25 @@ impl Store {
         &self.sum
     }
 
-    /// Writes `entries`, in order. If there is a record among them they are on stable storage when this returns.
-    /// After an error none of them counts.
-    pub(super) fn write(&mut self, entries: &[Entry]) -> io::Result<()> {
+    /// Writes `entries`, in order. If there is a record among them they are on stable storage when this returns. Returns the
+    /// places of those that can't be stored by anybody, each with why; after an error none of them counts.
+    pub(super) fn write(&mut self, entries: &[Entry]) -> io::Result<BTreeMap<usize, io::Error>> {
         self.notice_removal()?;
         if self.suspect {
             self.compact()?;
         }
         let mut bytes = Vec::new();
-        let (mut seq, mut durable) = (self.last_seq, false);
-        for entry in entries {
+        let (mut seq, mut durable, mut unfit) = (self.last_seq, false, BTreeMap::new());
+        for (place, entry) in entries.iter().enumerate() {
             if matches!(entry, Entry::Event(_)) && !self.has_room_for_events() {
+                continue;
+            }
+            if let Err(error) = encode(&mut bytes, entry, seq + 1, self.synced_seq) {
+                unfit.insert(place, error);
                 continue;
             }
             seq += 1;
             durable |= matches!(entry, Entry::State(..));
-            encode(&mut bytes, entry, seq, self.synced_seq)?;
         }
         if bytes.len() as u64 > self.file.room() {
             self.compact()?;
@@ -127,13 +131,13 @@ impl Store {
         if durable {
             self.sync()?;
         }
-        for entry in entries {
+        for (_, entry) in entries.iter().enumerate().filter(|(place, _)| !unfit.contains_key(place)) {
             match entry.clone() {
                 Entry::State(pair, record) => self.sum.state(pair, *record),
                 Entry::Event(event) => self.sum.event(event),
             }
         }
-        Ok(())
+        Ok(unfit)
     }
 
     /// Waits until everything written is on stable storage.
@@ -254,7 +258,7 @@ fn encode(to: &mut Vec<u8>, entry: &Entry, seq: u64, synced: u64) -> io::Result<
         Entry::Event(event) => (Kind::Event, PairMark::NONE, serde_json::to_vec(event)?),
     };
     if payload.len() > frame::MAX_PAYLOAD {
-        return Err(io::Error::other("a record of more than 64 KiB"));
+        return Err(io::Error::other(format!("it has {} bytes, and the journal takes 64 KiB", payload.len())));
     }
     frame::encode(to, kind, mark, seq, synced, &payload);
     Ok(())

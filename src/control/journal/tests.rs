@@ -96,6 +96,25 @@ fn what_was_written_is_there_after_a_restart() {
     assert_eq!(store.sum().events.iter().map(|event| event.seq).collect::<Vec<_>>(), [1, 2]);
 }
 
+/// What is too long for a frame is not stored, and what came with it is.
+#[test]
+fn an_entry_that_is_too_long_takes_nothing_else_along() {
+    let dir = scratch();
+    let (mut store, _) = open(dir.path());
+    let Entry::Event(mut long) = event(2) else { unreachable!() };
+    long.message = "x".repeat(70_000);
+    let mut large = record(7);
+    large.addresses = vec![("AGG_P".into(), "10.0.0.1:4100".parse().unwrap()); 4_000];
+    let entries = [state("A", 1), Entry::Event(long), Entry::State("B".into(), large), event(3), state("C", 1)];
+    let unfit = store.write(&entries).unwrap();
+    assert_eq!(unfit.into_keys().collect::<Vec<_>>(), [1, 2]);
+    drop(store);
+    let (store, remarks) = open(dir.path());
+    assert_eq!(remarks, Vec::<String>::new());
+    assert_eq!([said(&store, "A"), said(&store, "B"), said(&store, "C")], ["1", "nothing", "1"]);
+    assert_eq!(store.sum().events.iter().map(|event| event.seq).collect::<Vec<_>>(), [3]);
+}
+
 /// No crash shortens the file, whose space was taken in advance: a copy that failed does, and what it lost was acted on.
 #[test]
 fn a_file_that_was_cut_off_is_no_guess() {

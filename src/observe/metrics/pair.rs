@@ -145,14 +145,19 @@ impl PairMetrics {
                     self.signals[index].add(1);
                 }
             }
-            Note::NotStored => self.not_stored.add(1),
             Note::Health { .. }
             | Note::Order { .. }
             | Note::Latched { .. }
             | Note::Migration(_)
             | Note::Identity(_)
-            | Note::Gap(_) => {}
+            | Note::Gap(_)
+            | Note::NotStored => {}
         }
+    }
+
+    /// A record could not be stored, for the first time or again.
+    pub fn not_stored(&self) {
+        self.not_stored.add(1);
     }
 
     fn count_change(&self, to: Option<Side>, reason: TransitionReason) {
