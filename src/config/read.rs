@@ -70,6 +70,11 @@ impl<'a> Given<'a> {
         i64::from_str_radix(number.as_str(), number.radix()).ok()
     }
 
+    /// Is it a whole number, however large?
+    pub(super) fn is_whole(&self) -> bool {
+        self.value.as_integer().is_some()
+    }
+
     /// Adds "must be `wanted`, not …".
     pub(super) fn wrong_type(&self, wanted: &str, mend: &str, findings: &mut Findings) {
         let found = match self.value {

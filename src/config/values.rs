@@ -106,7 +106,10 @@ impl<const LEAST: u32, const MOST: u32> Read for Whole<LEAST, MOST> {
     fn read(given: &Given<'_>, findings: &mut Findings) -> Option<Self> {
         let mend = format!("write a whole number between {LEAST} and {MOST}");
         let Some(number) = given.whole() else {
-            given.wrong_type("a whole number", &mend, findings);
+            match given.is_whole() {
+                true => findings.add(&given.place, "it is out of all bounds", mend),
+                false => given.wrong_type("a whole number", &mend, findings),
+            }
             return None;
         };
         let fits = u32::try_from(number).ok().filter(|n| (LEAST..=MOST).contains(n));

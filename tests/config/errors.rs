@@ -181,3 +181,29 @@ fn a_key_that_is_written_out_is_never_shown() {
         assert!(!said.is_empty() && !said.to_uppercase().contains("CANARY"), "{said}\nof\n{text}");
     }
 }
+
+#[test]
+fn more_backups_than_a_record_can_name_are_refused() {
+    let server = |n: usize| format!("{{ name = \"S{n}\", address = \"10.0.1.{n}:1\" }}");
+    let with = |count: usize| {
+        let backups: Vec<_> = (1..=count).map(server).collect();
+        said(&format!(
+            "[pairs.V]\nprimary = {}\nbackups = [{}]\n[routes.r]\nlisten = \"127.0.0.1:4100\"\npair = \"V\"\n",
+            server(0),
+            backups.join(", ")
+        ))
+    };
+    assert_eq!(with(16), [""; 0]);
+    assert_eq!(with(17), ["3:11: pairs.V.backups: the pair has 17 backups; keep at most 16"]);
+}
+
+#[test]
+fn a_number_beyond_all_bounds_is_not_told_to_be_no_number() {
+    let told = said(&format!(
+        "{PAIR}[routes.x]\nlisten = \"127.0.0.1:4101\"\npair = \"AGG_V\"\nmax_sessions = 99999999999999999999999\n"
+    ));
+    assert!(
+        told.iter().any(|line| line.contains("max_sessions: it is out of all bounds; write a whole number")),
+        "{told:?}"
+    );
+}

@@ -17,6 +17,9 @@ use crate::model::{
 };
 use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
+/// Each is checked all the time and named in every stored record; nobody has so many of the same data.
+const MOST_BACKUPS: usize = 16;
+
 /// `header`: what the routes to the pair send before anything else. `folder`: the file's.
 pub(super) fn check(
     name: &str,
@@ -71,6 +74,10 @@ fn servers(raw: &Found<Pair>, findings: &mut Findings) {
     } else if raw.primary.is_absent() && no_backups {
         let reason = "`elsewhere` is never dialled for clients, and there are no backups";
         findings.add(&raw.place, reason, "add `backups = [{ name = \"…\", address = \"host:port\" }]`");
+    }
+    if let Some(list) = raw.backups.here().filter(|list| list.len() > MOST_BACKUPS) {
+        let reason = format!("the pair has {} backups", list.len());
+        findings.add(&list.place, reason, format!("keep at most {MOST_BACKUPS}"));
     }
     let backups = raw.backups.here().into_iter().flat_map(|list| list.iter());
     let everybody = raw.primary.here().into_iter().chain(backups).chain(raw.elsewhere.here());
