@@ -92,7 +92,11 @@ fn a_web_page_cannot_give_orders_to_a_node_on_loopback() {
             post(&[JSON, &format!("Host: {host}")]).problem(403);
         }
         let same_but = format!("Origin: http://localhost:{port}");
-        for origin in ["Origin: http://evil.example", "Origin: null", "Origin: ", "Origin: file://", &same_but] {
+        let not_web = format!("Origin: file://{api}");
+        let site = ["Sec-Fetch-Site: cross-site", "Sec-Fetch-Site: same-site"];
+        let origins =
+            ["Origin: http://evil.example", "Origin: null", "Origin: ", "Origin: file://", &same_but, &not_web];
+        for origin in origins.into_iter().chain(site) {
             post(&[JSON, origin]).problem(403);
         }
         for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "json", ""] {
@@ -118,7 +122,8 @@ fn loopback_names_and_the_own_origin_are_good() {
         }
     }
     let own = format!("Origin: http://{}", node.api());
-    assert_eq!(send(node.api(), "POST /api/v1/pairs/AGG_V/freeze", &[&own], "").code, 200);
+    let headers = [own.as_str(), "Sec-Fetch-Site: same-origin"];
+    assert_eq!(send(node.api(), "POST /api/v1/pairs/AGG_V/freeze", &headers, "").code, 200);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::{
 use crate::{model::PairName, observe::metrics::Metrics};
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Method, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -157,11 +157,18 @@ fn is_resync(path: &str) -> bool {
 
 fn check_origin(headers: &HeaderMap, host: Option<&str>) -> Result<(), Problem> {
     for origin in headers.get_all(header::ORIGIN) {
-        let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, rest)| rest);
+        let parts = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        let web = parts.filter(|(scheme, _)| ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)));
+        let authority = web.map(|(_, rest)| rest);
         let same = authority.zip(host).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host));
         if !same {
             return Err(Problem::foreign("the Origin header names another site"));
         }
+    }
+    // Browsers say so even where they send no Origin.
+    let foreign = |site: &HeaderValue| site == "cross-site" || site == "same-site";
+    if headers.get_all("sec-fetch-site").iter().any(foreign) {
+        return Err(Problem::foreign("the Sec-Fetch-Site header says that another site asks"));
     }
     Ok(())
 }

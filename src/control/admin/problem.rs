@@ -126,6 +126,8 @@ impl IntoResponse for Problem {
             }
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                // Connections are what others may be waiting for.
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             // The rest of the body is not read, so the connection can't be used again.
             StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE => {
