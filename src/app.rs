@@ -5,6 +5,7 @@
 //!   worker 0..n    data: one client session lives on one of them
 //!   journal        the disk; nobody waits for it but a change of side        nice −5 too
 //!   admin          API and /metrics
+//!   alerts         mail servers and webhooks; nobody waits for them
 //!   link           listens to the kernel's messages about links
 //! ```
 //!
@@ -15,6 +16,7 @@ use crate::{
     config::{self, Config},
     control::{
         admin::{AdminDeps, AdminServer, MetricsServer, Tokens},
+        alerts::{Alerts, Post},
         clock::Clock,
         driver::{Command, Inbox, Listeners, Parts, drive},
         journal::{Journal, StateLock},
@@ -78,6 +80,9 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     let (stop_out, stop) = watch::channel(false);
     let events = EventLog::default();
     let counters = Metrics::default();
+    let (alerts, post) =
+        Alerts::open(&config.node.state_dir, config.node.name.clone(), config.alerts.clone(), counters.clone());
+    let alerts_thread = start_alerts(post, stop.clone())?;
     let deps = AdminDeps {
         orders,
         workers: workers.handles.clone(),
@@ -102,6 +107,7 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
         workers: workers.handles,
         tokens,
         tls,
+        alerts,
         table: table_out,
     };
     let mut levels = workers.progress.clone();
@@ -126,6 +132,8 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     control.shutdown_background();
     wait_for(&journal_thread, LAST_WRITE);
     wait_for(&admin_thread, Duration::from_secs(1));
+    // Its file must be whole before another process may have the directory.
+    wait_for(&alerts_thread, Duration::from_secs(1));
     drop(lock);
     ended
 }
@@ -206,6 +214,17 @@ fn start_admin(admin: AdminServer, metrics: Option<MetricsServer>, deps: AdminDe
     };
     let thread = std::thread::Builder::new().name("admin".into()).spawn(move || runtime.block_on(serve));
     thread.context("starting the admin thread")
+}
+
+/// A mail server may take its time, and the file that keeps what it was not given yet may, too.
+fn start_alerts(post: Post, stop: watch::Receiver<bool>) -> anyhow::Result<JoinHandle<()>> {
+    let runtime = runtime()?;
+    let thread = std::thread::Builder::new().name("alerts".into()).spawn(move || {
+        runtime.block_on(post.run(stop));
+        // A name server that does not answer must not keep us here.
+        runtime.shutdown_background();
+    });
+    thread.context("starting the alerts thread")
 }
 
 fn runtime() -> anyhow::Result<Runtime> {

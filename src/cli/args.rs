@@ -201,6 +201,12 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Alerts: see whether they arrive
+    Alerts {
+        /// What to do
+        #[command(subcommand)]
+        command: AlertsCommand,
+    },
     /// Print a completion script
     Completions {
         /// The shell
@@ -208,6 +214,17 @@ pub enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+/// `failback alerts`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum AlertsCommand {
+    /// Send a test alert to every recipient and say what became of each; exits with 1 if one did not take it
+    Test {
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
 }
 
 /// `primary` or `backup`.

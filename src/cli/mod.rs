@@ -19,7 +19,7 @@ mod show;
 mod sse;
 mod token;
 
-pub use args::{Command, ConfigArgs, LogFormatArg, NodeArgs, Output, RunArgs};
+pub use args::{AlertsCommand, Command, ConfigArgs, LogFormatArg, NodeArgs, Output, RunArgs};
 
 use crate::config::ConfigErrors;
 use client::Client;
@@ -66,6 +66,7 @@ async fn ask(command: Command, client: &Client) -> anyhow::Result<()> {
         Command::Freeze { pair, output } => order::freeze(client, &pair, "freeze", output.json).await,
         Command::Unfreeze { pair, output } => order::freeze(client, &pair, "unfreeze", output.json).await,
         Command::Reload { force, output } => order::reload(client, force, output.json).await,
+        Command::Alerts { command: AlertsCommand::Test { output } } => order::test_alerts(client, output.json).await,
         // Need no node; `execute` has done them.
         Command::Check { .. } | Command::Completions { .. } | Command::Man => Ok(()),
     }

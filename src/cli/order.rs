@@ -8,7 +8,7 @@ use super::{
 use crate::model::{
     Side,
     plain::plain,
-    view::{OrderAnswer, ReloadAnswer, ResyncAnswer},
+    view::{AlertsTestAnswer, ChannelTest, OrderAnswer, ReloadAnswer, ResyncAnswer},
 };
 use serde_json::{Map, Value, json};
 
@@ -69,6 +69,20 @@ pub(super) async fn reload(client: &Client, force: bool, as_json: bool) -> anyho
     }
     let lines: String = answer.changes.iter().map(|change| format!("{}\n", plain(change))).collect();
     write(&lines)
+}
+
+pub(super) async fn test_alerts(client: &Client, as_json: bool) -> anyhow::Result<()> {
+    let text = client.post("/api/v1/alerts/test", &json!({})).await?;
+    let answer: AlertsTestAnswer = decode(&text)?;
+    let line = |test: &ChannelTest| {
+        let verdict = if test.delivered { "delivered" } else { "NOT DELIVERED" };
+        format!("{}: {verdict}: {} ({:.1} s)\n", plain(&test.channel), plain(&test.message), test.took.as_secs_f64())
+    };
+    let lines: String = answer.channels.iter().map(line).collect();
+    write(if as_json { &text } else { &lines })?;
+    let failed = answer.channels.iter().filter(|test| !test.delivered).count();
+    anyhow::ensure!(failed == 0, "{failed} of {} did not take the alert", answer.channels.len());
+    Ok(())
 }
 
 async fn give(client: &Client, path: &str, order: &Value, as_json: bool) -> anyhow::Result<()> {

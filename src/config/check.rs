@@ -1,6 +1,7 @@
 //! From the file as written to a [`Config`] without contradictions. Each function returns what it could make of its part
 //! and adds what is wrong to the findings; whoever calls throws the result away if there are any.
 
+mod alerts;
 mod listeners;
 mod pair;
 mod proxy_protocol;
@@ -39,6 +40,7 @@ pub(super) fn check(file: &File, path: &Path, findings: &mut Findings) -> Config
             .map(|(name, raw)| (name.into(), pair::check(name, raw, headers.get(name).copied(), folder, findings)))
             .collect(),
         routes: named(&file.routes).filter_map(|(name, raw)| route(name, raw, &known, folder, findings)).collect(),
+        alerts: alerts::check(file.alerts.here(), folder, findings),
         source: path.into(),
     }
 }

@@ -1,8 +1,10 @@
 //! The file as it is written: every key there is, its kind, its documentation and its default. What a key means together
 //! with others is the business of [`super::check`].
 
+mod alerts;
 mod tls;
 
+pub(super) use alerts::{Alerts, Smtp, Webhook};
 pub(super) use tls::{PairTls, Protocol, RouteTls};
 
 use super::{
@@ -32,8 +34,10 @@ section! {
             metrics: Metrics,
             /// Where clients connect, by name.
             routes: ByName<Route>,
+            /// Who is told when something happens.
+            alerts: Alerts,
         }
-        later { group, alerts }
+        later { group }
     }
 }
 

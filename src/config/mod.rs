@@ -17,7 +17,8 @@ mod values;
 pub use error::{ConfigErrors, Finding};
 
 use crate::model::{
-    NodeName, PairName, RouteName, proxy_protocol::ProxyProtocolSpec, spec::PairSpec, tls::TerminateSpec,
+    NodeName, PairName, RouteName, alert::AlertsSpec, proxy_protocol::ProxyProtocolSpec, spec::PairSpec,
+    tls::TerminateSpec,
 };
 use std::{
     collections::BTreeMap,
@@ -104,6 +105,8 @@ pub struct Config {
     pub pairs: BTreeMap<PairName, PairSpec>,
     /// `[routes.NAME]`.
     pub routes: BTreeMap<RouteName, RouteConfig>,
+    /// `[alerts]`.
+    pub alerts: AlertsSpec,
     /// The file it was read from, for `reload` and messages.
     pub source: PathBuf,
 }

@@ -7,7 +7,8 @@
 //!  every worker ─ watch<Progress> ─ task, bell ───▶│        │── oneshot ─────────────────▶ who asked
 //!  journal ────── mpsc<News> 256 ─────────────────▶│ driver │── EventLog, PairMetrics ───▶ admin API
 //!  resolver ───── mpsc<Resolved> 256, task a name ▶│        │
-//!  kernel ─────── netlink ─ thread, bell ─────────▶│        │══ JoinSet: a task a check, 4096 at most
+//!  kernel ─────── netlink ─ thread, bell ─────────▶│        │── Alerts ──────────────────▶ post
+//!                                                  │        │══ JoinSet: a task a check, 4096 at most
 //!  signals ────── mpsc<Command> 256 ──────────────▶│        │══ JoinSet: a task a poll, one a pair at most
 //!  certificates ─ JoinSet: one task, looks at files ▶│        │
 //!  the machines' timers ──────────────────────────▶└────────┘══ JoinSet: a reload, one at most
@@ -16,6 +17,7 @@
 //! What has happened already is always taken before a timer, so that a driver that was held up does not take its own
 //! slowness for somebody else's.
 
+mod alerts;
 mod chronicle;
 mod effects;
 mod inputs;
@@ -32,6 +34,7 @@ pub use table::Listeners;
 
 use super::{
     admin::Tokens,
+    alerts::{Alerts, Watch},
     clock::{Clock, wall_now},
     journal::{Journal, News, Recovered},
     link::{self, Links},
@@ -101,6 +104,8 @@ pub struct Parts {
     pub tokens: Tokens,
     /// TLS as loaded.
     pub tls: Loaded,
+    /// The way to who is told.
+    pub alerts: Alerts,
     /// Where the route table goes.
     pub table: watch::Sender<Arc<RouteTable>>,
 }
@@ -171,12 +176,28 @@ struct Driver {
     /// `None` where the kernel can't be asked.
     links: Option<Links>,
     link_bell: Arc<Notify>,
+    alerts: Alerts,
+    /// What was said to stand.
+    standing: Watch,
+    alerts_looked: tokio::time::Instant,
 }
 
 impl Driver {
     fn new(parts: Parts, progress: Vec<watch::Receiver<Progress>>, resolved: mpsc::Sender<Resolved>) -> Self {
-        let Parts { config, listeners, clock, journal, recovered, events, metrics, workers, tokens, tls, table } =
-            parts;
+        let Parts {
+            config,
+            listeners,
+            clock,
+            journal,
+            recovered,
+            events,
+            metrics,
+            workers,
+            tokens,
+            tls,
+            alerts,
+            table,
+        } = parts;
         let threads = signal::Threads { lookups: Share::default(), starts: Share::default() };
         Self {
             config,
@@ -206,6 +227,9 @@ impl Driver {
             journal_trouble: None,
             links: Links::open().ok(),
             link_bell: Arc::default(),
+            standing: Watch::resumed(alerts.standing()),
+            alerts,
+            alerts_looked: tokio::time::Instant::now(),
         }
     }
 
@@ -234,6 +258,7 @@ impl Driver {
                     self.reload_planned(asked, plan);
                 },
                 () = tokio::time::sleep_until(timer) => self.time_out(),
+                () = tokio::time::sleep_until(self.alerts_looked + alerts::LOOK_EVERY) => self.look_for_alerts(),
                 Some(request) = inbox.requests.recv() => self.request(request),
             }
         }

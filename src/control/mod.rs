@@ -2,6 +2,7 @@
 //! admin API and reload. Client bytes never come here.
 
 pub mod admin;
+pub mod alerts;
 pub mod clock;
 pub mod driver;
 pub mod journal;

@@ -2,7 +2,7 @@
 
 use crate::model::{
     Epoch, PairName, Side,
-    view::{OrderAnswer, PairView, ReloadAnswer, ResyncAnswer, StatusView},
+    view::{AlertsTestAnswer, OrderAnswer, PairView, ReloadAnswer, ResyncAnswer, StatusView},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -36,6 +36,13 @@ pub enum Request {
         by: String,
         /// What became of it.
         reply: Reply<OrderAnswer>,
+    },
+    /// Send a test alert to everybody who is told of alerts. Answered when all of them have answered.
+    TestAlerts {
+        /// Who wants it.
+        by: String,
+        /// What each of them said.
+        reply: Reply<AlertsTestAnswer>,
     },
     /// Read the configuration file again and apply the difference.
     Reload {

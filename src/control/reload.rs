@@ -192,6 +192,9 @@ fn changes(old: &Config, new: &Config) -> Vec<String> {
     if old.admin.token_file != new.admin.token_file {
         changes.push("admin.token_file changed".into());
     }
+    if old.alerts != new.alerts {
+        changes.push("alerts changed".into());
+    }
     changes
 }
 

@@ -4,6 +4,7 @@
 //! Nothing here decides, waits or touches the network; [`file`](mod@file) reads what others wrote.
 
 pub mod address;
+pub mod alert;
 pub mod causes;
 pub mod durations;
 pub mod file;

@@ -284,6 +284,28 @@ pub struct ReloadAnswer {
     pub changes: Vec<String>,
 }
 
+/// The answer to `POST /api/v1/alerts/test`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AlertsTestAnswer {
+    /// Every recipient, in the order of the configuration.
+    pub channels: Vec<ChannelTest>,
+}
+
+/// What became of a test alert to one recipient.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ChannelTest {
+    /// The recipient, and by which way.
+    pub channel: String,
+    /// Did the mail server or the webhook take it?
+    pub delivered: bool,
+    /// What happened, in words.
+    pub message: String,
+    /// Seconds it took.
+    #[serde(rename = "took_seconds", with = "seconds")]
+    #[schema(value_type = f64)]
+    pub took: Duration,
+}
+
 mod seconds {
     use serde::{Deserialize, Deserializer, Serializer};
     use std::time::Duration;

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Paths that scripts rely on.
-const PROMISED: [(&str, &str); 16] = [
+const PROMISED: [(&str, &str); 17] = [
     ("get", "/api/v1/status"),
     ("get", "/api/v1/pairs"),
     ("get", "/api/v1/pairs/{pair}"),
@@ -19,6 +19,7 @@ const PROMISED: [(&str, &str); 16] = [
     ("get", "/api/v1/sessions"),
     ("get", "/api/v1/events"),
     ("post", "/api/v1/reload"),
+    ("post", "/api/v1/alerts/test"),
     ("get", "/healthz"),
     ("get", "/readyz"),
     ("get", "/metrics"),

@@ -4,6 +4,7 @@ use failback::{
     config::{AdminListen, Config, load, parse},
     model::{
         PairName,
+        alert::{AlertsSpec, SmtpTls},
         proxy_protocol::{HeaderVersion, ProxyProtocolSpec},
         spec::{Check, FailbackWhen, Migrate, Overlap, SignalSource},
     },
@@ -137,6 +138,24 @@ fn n10_the_proxy_can_ask_for_the_signal_itself() {
         timeout: Duration::from_secs(3),
     };
     assert_eq!(command, Some(expected));
+}
+
+#[test]
+fn n7_alerts_have_sensible_limits_and_mail_is_sent_by_tls() {
+    assert_eq!(good(PAIR).alerts, AlertsSpec::default());
+    let smtp = |keys: &str| {
+        let text = format!("{PAIR}[alerts.smtp]\nfrom = \"a@b.c\"\nto = [\"On call <d@e.f>\"]\n{keys}\n");
+        good(&text).alerts.smtp.unwrap()
+    };
+    assert_eq!(smtp("host = \"mail:587\"").tls, SmtpTls::StartTls);
+    assert_eq!(smtp("host = \"mail:465\"").tls, SmtpTls::Implicit);
+    assert_eq!(smtp("host = \"mail:25\"\ntls = \"none\"").tls, SmtpTls::None);
+    let config = good(&format!(
+        "{PAIR}[alerts]\nsignal_overdue_after = \"5m\"\nwebhooks = [{{ url = \"https://hooks.example.net/x?y\" }}]\n"
+    ));
+    assert_eq!(config.alerts.signal_overdue_after, Duration::from_secs(300));
+    let url = &config.alerts.webhooks[0].url;
+    assert_eq!((url.secure, url.authority.to_string(), &*url.path), (true, "hooks.example.net:443".into(), "/x?y"));
 }
 
 #[test]

@@ -69,6 +69,8 @@ fn the_schema_and_the_program_refuse_the_same_mistakes() {
         "[routes.r]\nlisten = \"0.0.0.0:1\"\npair = \"AGG_V\"\nproxy_protocol = { accept_from = \"::/0\" }\n[pairs.AGG_V]",
         "[node]\nname = \" padded \"\n[pairs.AGG_V]",
         "[node]\nworkers = -1\n[pairs.AGG_V]",
+        "[alerts]\nwebhooks = [{ url = \"ftp://hooks/\" }]\n[pairs.AGG_V]",
+        "[alerts]\nsmtp = { host = \"mail:587\", from = \"a@b.c\" }\n[pairs.AGG_V]",
     ];
     for text in mistakes {
         assert_ne!(violations(text), Vec::<String>::new(), "the schema accepts\n{text}");

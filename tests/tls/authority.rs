@@ -11,6 +11,7 @@ use tempfile::TempDir;
 /// What is signed.
 pub(crate) struct Wish<'a> {
     pub(crate) common_name: &'a str,
+    /// Host names; what looks like an IP address becomes one.
     pub(crate) dns: &'a [&'a str],
     pub(crate) usage: ExtendedKeyUsagePurpose,
     /// Days from now until it ends; negative: it has ended.
@@ -57,7 +58,11 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, wish.common_name);
-        params.subject_alt_names = wish.dns.iter().map(|name| SanType::DnsName((*name).try_into().unwrap())).collect();
+        let alternative = |name: &&str| match name.parse() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) => SanType::DnsName((*name).try_into().unwrap()),
+        };
+        params.subject_alt_names = wish.dns.iter().map(alternative).collect();
         params.extended_key_usages = vec![wish.usage.clone()];
         params.is_ca = IsCa::ExplicitNoCa;
         let now = SystemTime::now();

@@ -75,7 +75,7 @@ fn identity(
     Some(IdentityFiles { cert: cert?, key: key? })
 }
 
-fn file(raw: &Field<FilePath>, folder: &Path, findings: &mut Findings) -> Option<PathBuf> {
+pub(super) fn file(raw: &Field<FilePath>, folder: &Path, findings: &mut Findings) -> Option<PathBuf> {
     let found = raw.here()?;
     let path = folder.join(&found.0);
     // Read later, but a typing error is better told with its line.

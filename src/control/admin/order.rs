@@ -11,7 +11,7 @@ use crate::{
     decide::input::{MigrationOrder, Order},
     model::{
         Epoch, PairName, Side,
-        view::{OrderAnswer, ReloadAnswer, ResyncAnswer},
+        view::{AlertsTestAnswer, OrderAnswer, ReloadAnswer, ResyncAnswer},
     },
 };
 use axum::{
@@ -192,6 +192,17 @@ pub(super) async fn reload(
     Body(ReloadOrder { force }): Body<ReloadOrder>,
 ) -> Answer<ReloadAnswer> {
     Ok(Json(served.deps.orders.ask(|reply| Request::Reload { force, by: caller.by, reply }).await?))
+}
+
+/// Sends a test alert to everybody who is told of alerts and says what became of each, within half a minute.
+#[utoipa::path(post, path = "/api/v1/alerts/test", tag = "order",
+    request_body(content = Option<Nothing>), responses((status = 200, body = AlertsTestAnswer)))]
+pub(super) async fn test_alerts(
+    State(served): Deps,
+    Extension(caller): Extension<Caller>,
+    Body(Nothing {}): Body<Nothing>,
+) -> Answer<AlertsTestAnswer> {
+    Ok(Json(served.deps.orders.ask(|reply| Request::TestAlerts { by: caller.by, reply }).await?))
 }
 
 async fn give(State(served): Deps, pair: PairName, caller: Caller, order: Order) -> Answer<OrderAnswer> {

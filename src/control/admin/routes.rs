@@ -80,6 +80,7 @@ fn open_api() -> (Router<Arc<Served>>, OpenApi) {
         .routes(routes!(look::sessions))
         .routes(routes!(events::events))
         .routes(routes!(order::reload))
+        .routes(routes!(order::test_alerts))
         .routes(routes!(look::healthz))
         .routes(routes!(look::readyz))
         .routes(routes!(look::metrics))

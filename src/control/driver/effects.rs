@@ -1,6 +1,6 @@
 //! Inputs go in, effects come out and are carried out in order.
 
-use super::{Driver, orders::Asked, words};
+use super::{Driver, alerts, orders::Asked, words};
 use crate::{
     control::{journal::Receipt, probe, signal},
     decide::{
@@ -165,6 +165,9 @@ impl Driver {
             _ => pair.machine.status(now).epoch,
         };
         let story = words::story(&pair.spec, note, by.as_deref());
+        if let Some(alert) = alerts::of_change(&pair.spec, note, &story) {
+            self.alerts.happened(alert);
+        }
         self.chronicle.pair(&self.journal, name, epoch, story);
     }
 

@@ -118,6 +118,11 @@ impl Driver {
                 let asked = Asked::Order { pair: pair.clone(), by, reply };
                 self.ask_machine(pair, asked, |ticket| Input::Order { ticket, order });
             }
+            Request::TestAlerts { by, reply } => {
+                let message = format!("a test alert was ordered by {by}");
+                self.chronicle.node(&self.journal, "alerts_test", false, message);
+                self.alerts.test(reply);
+            }
             Request::Reload { force, by, reply } => self.reload(ReloadAsked { force, by, reply: Some(reply) }),
         }
     }

@@ -41,6 +41,7 @@ impl Driver {
         self.tokens.replace(tokens);
         self.listeners.append(&mut listeners);
         self.config = config;
+        self.alerts.configure(&self.config.alerts);
         let wanted = listened(&self.config);
         self.listeners.retain(|address, _| wanted.contains(address));
         self.loaded_at = wall_now();

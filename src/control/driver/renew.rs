@@ -12,9 +12,6 @@ use std::{
 };
 use tokio::task::JoinSet;
 
-/// A certificate that ends sooner is worth a warning: most are renewed a month before.
-const SOON: Duration = Duration::from_secs(21 * 86_400);
-
 /// TLS as loaded, and the task that watches its files.
 #[derive(Debug)]
 pub(super) struct Renewals {
@@ -23,6 +20,14 @@ pub(super) struct Renewals {
     /// When the certificates seen in checks expire.
     seen: BTreeMap<(PairName, UpstreamName), i64>,
     watching: JoinSet<(Loaded, Vec<Trouble>)>,
+}
+
+/// A certificate that ends soon, or has.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) name: String,
+    /// The whole of it in a sentence.
+    pub(super) words: String,
 }
 
 impl Renewals {
@@ -48,20 +53,27 @@ impl Renewals {
     }
 
     /// What an operator should look at.
-    pub(super) fn warnings(&self) -> Vec<String> {
+    pub(super) fn warnings(&self, within: Duration) -> Vec<String> {
+        let ending = self.ending(within).into_iter().map(|ending| ending.words);
+        self.troubles.iter().map(|trouble| format!("{trouble}; what was loaded before is used")).chain(ending).collect()
+    }
+
+    /// The certificates that end soon, or have.
+    pub(super) fn ending(&self, within: Duration) -> Vec<Ending> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let ending = self.expiries().into_iter().filter_map(|(name, expires)| {
             let end = u64::try_from(expires).unwrap_or(0);
             let date = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(end));
-            match end.checked_sub(now) {
-                None => Some(format!("the certificate {name} has expired ({date})")),
-                Some(left) if left < SOON.as_secs() => {
-                    Some(format!("the certificate {name} expires in {} days ({date})", left / 86_400))
+            let words = match end.checked_sub(now) {
+                None => format!("the certificate {name} has expired ({date})"),
+                Some(left) if left < within.as_secs() => {
+                    format!("the certificate {name} expires in {} days ({date})", left / 86_400)
                 }
-                Some(_) => None,
-            }
+                Some(_) => return None,
+            };
+            Some(Ending { name, words })
         });
-        self.troubles.iter().map(|trouble| format!("{trouble}; what was loaded before is used")).chain(ending).collect()
+        ending.collect()
     }
 
     fn watch(&mut self, config: &Config) {
@@ -78,8 +90,8 @@ pub(super) fn shown_by(pair: &PairName, upstream: &UpstreamName) -> String {
 
 impl Driver {
     pub(super) fn watch_certificates(&mut self) {
-        self.metrics.certificates(self.tls.expiries());
         self.tls.watch(&self.config);
+        self.metrics.certificates(self.tls.expiries());
     }
 
     /// Files have changed.

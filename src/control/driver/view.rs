@@ -11,7 +11,7 @@ use crate::{
 use std::{collections::BTreeMap, time::Duration};
 
 /// A record that takes longer to store is worth a warning.
-const SLOW_JOURNAL: Duration = Duration::from_secs(1);
+pub(super) const SLOW_JOURNAL: Duration = Duration::from_secs(1);
 
 /// What the workers count.
 #[derive(Debug, Default)]
@@ -116,11 +116,9 @@ impl Driver {
         let links =
             self.pairs.iter().filter_map(|(name, pair)| Some(format!("{name}: {}", pair.link_trouble.as_ref()?)));
         warnings.extend(links);
-        warnings.extend(self.tls.warnings());
-        let now = self.clock.now();
-        let waiting =
-            self.pairs.values().flat_map(|pair| pair.writing.values()).map(|(since, _)| now.since(*since)).max();
-        if let Some(waiting) = waiting.filter(|waiting| *waiting > SLOW_JOURNAL) {
+        warnings.extend(self.tls.warnings(self.config.alerts.certificate_expires_within));
+        warnings.extend(self.alerts.warnings());
+        if let Some(waiting) = self.longest_write(self.clock.now()).filter(|waiting| *waiting > SLOW_JOURNAL) {
             warnings.push(format!(
                 "the disk has not stored a record for {} s; no pair can change sides",
                 waiting.as_secs()
@@ -128,6 +126,11 @@ impl Driver {
         }
         pairs.iter().for_each(|pair| pair_warnings(pair, &mut warnings));
         warnings
+    }
+
+    /// How long the record that waits longest for the disk has waited.
+    pub(super) fn longest_write(&self, now: Time) -> Option<Duration> {
+        self.pairs.values().flat_map(|pair| pair.writing.values()).map(|(since, _)| now.since(*since)).max()
     }
 }
 

@@ -22,6 +22,6 @@ pub use facts::Facts;
 pub use failure::{VerifyError, classify, refused_until};
 pub use files::{FileError, certificates};
 pub use names::{Offered, Rule, accept};
-pub use setup::{Connector, SetupError, server_config};
+pub use setup::{Connector, SetupError, client_config, server_config};
 pub use show::{ShowError, shown_by};
 pub use verify::Accepted;

@@ -16,7 +16,7 @@ use rustls::{
     sign::CertifiedKey,
     version::{TLS12, TLS13},
 };
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, path::Path, sync::Arc};
 
 /// Why TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +50,24 @@ pub fn server_config(spec: &TerminateSpec) -> Result<(ServerConfig, Vec<i64>), S
     // Stateless, and renewed by itself: a client resumes with whichever worker gets it.
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     Ok((config, ends))
+}
+
+/// TLS to a server that is called by its host's name, as on the web. `ca`: who vouches for it; `None`: whom the system believes.
+///
+/// # Errors
+/// [`SetupError`].
+pub fn client_config(ca: Option<&Path>) -> Result<ClientConfig, SetupError> {
+    let roots = match ca {
+        Some(ca) => files::roots(ca)?,
+        None => {
+            let mut roots = RootCertStore::empty();
+            // What can't be read is missing from the store; a server that needs it is not believed.
+            let (_added, _unusable) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            roots
+        }
+    };
+    let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13, &TLS12])?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// TLS to one upstream of a pair. What is resumed with it began with it, so that no certificate goes unseen.

@@ -8,6 +8,7 @@
 //! Nothing is global, so that two nodes can live in one process, and nothing runs in the background. A pair or route that
 //! is gone from the configuration is gone from the page: a counter that stands still forever would look like a quiet pair.
 
+mod alerts;
 mod flows;
 mod pair;
 mod process;
@@ -15,7 +16,7 @@ mod text;
 
 pub use pair::PairMetrics;
 
-use crate::model::{PairName, RouteName, ports::Workers, spec::PairSpec, tls::TlsFailure};
+use crate::model::{PairName, RouteName, alert::AlertResult, ports::Workers, spec::PairSpec, tls::TlsFailure};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -36,6 +37,7 @@ struct Table {
     requests_refused: [u64; REQUEST_REFUSALS.len()],
     certificates: BTreeMap<String, i64>,
     check_handshakes_failed: [u64; TlsFailure::ALL.len()],
+    alerts: BTreeMap<String, alerts::Channel>,
 }
 
 /// Why the API's guard refuses a request: the last words of the problem's type.
@@ -89,6 +91,22 @@ impl Metrics {
         self.table().certificates = expiries;
     }
 
+    /// Counts `count` alerts of a way (`smtp`, `webhook1`, `queue`).
+    pub fn alerts(&self, channel: &str, result: AlertResult, count: u64) {
+        self.table().alerts.entry(channel.into()).or_default().count(result, count);
+    }
+
+    /// How many alerts wait, by way. Ways that are not there any more keep their counts.
+    pub fn alerts_pending(&self, waiting: &BTreeMap<String, u64>) {
+        let mut table = self.table();
+        for name in waiting.keys() {
+            table.alerts.entry(name.clone()).or_default();
+        }
+        for (name, channel) in &mut table.alerts {
+            channel.pending = waiting.get(name).copied();
+        }
+    }
+
     /// The page in the Prometheus text format. Reads `/proc`: call it where a millisecond of file system may be spent.
     #[must_use]
     pub fn render(&self, workers: &Workers) -> String {
@@ -117,6 +135,7 @@ impl Metrics {
         for (name, expires) in &table.certificates {
             page.sample(&[("name", name)], expires);
         }
+        alerts::render(&mut page, &table.alerts);
         process::render(&mut page);
         page.finish()
     }
