@@ -15,6 +15,8 @@ RUN useradd --system --user-group --home-dir /var/lib/failback failback \
     && install -d -o failback -g failback -m 750 /var/lib/failback \
     && install -d /etc/failback
 COPY --from=build /src/target/release/failback /usr/local/bin/failback
+# Whom alerts believe: mail servers and webhooks on the Internet.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 USER failback
 VOLUME /var/lib/failback
 # Good for the default [admin] listen; FAILBACK_ADMIN and FAILBACK_TOKEN tell where else the API answers.

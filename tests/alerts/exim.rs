@@ -24,10 +24,22 @@ pub(crate) struct Exim {
     address: SocketAddr,
     authority: Authority,
     dir: TempDir,
+    /// The lines of `[alerts] smtp` about TLS.
+    tls: &'static str,
 }
 
 impl Exim {
+    /// With STARTTLS.
     pub(crate) fn start() -> Self {
+        Self::with("")
+    }
+
+    /// With TLS from the start.
+    pub(crate) fn implicit() -> Self {
+        Self::with(", tls = \"implicit\"")
+    }
+
+    fn with(tls: &'static str) -> Self {
         let (dir, authority, ip) = (TempDir::new().expect("a directory"), Authority::new(), own_ip());
         let address = free_port(ip);
         let identity = authority.server("mail", &[&ip.to_string()]);
@@ -42,22 +54,22 @@ impl Exim {
             open_to_all(&copy, 0o644);
         }
         let file = dir.path().join("exim.conf");
-        fs::write(&file, configuration(dir.path(), address)).unwrap();
+        fs::write(&file, configuration(dir.path(), address, !tls.is_empty())).unwrap();
         let argv = ["exim4", "-C", file.to_str().unwrap(), "-bdf", "-q1s"];
         let path = format!("PATH={}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
         let argv = [&["env", &path][..], &argv].concat();
         let process = Process::start(&argv, &dir.path().join("printed"));
-        let exim = Self { _process: process, address, authority, dir };
+        let exim = Self { _process: process, address, authority, dir, tls };
         eventually("the mail server listens", || TcpStream::connect(address).ok());
         exim
     }
 
     /// `[alerts] smtp` for it; the password comes from `password_file`.
     pub(crate) fn toml(&self, to: &[&str], password_file: &Path) -> String {
-        let (address, ca) = (self.address, self.authority.ca());
+        let (address, ca, tls) = (self.address, self.authority.ca(), self.tls);
         format!(
             "smtp = {{ host = \"{address}\", from = \"failback <failback@example.net>\", to = {to:?}, user = \"failback\", \
-             password_file = {password_file:?}, ca = {ca:?} }}\n"
+             password_file = {password_file:?}, ca = {ca:?}{tls} }}\n"
         )
     }
 
@@ -83,8 +95,9 @@ fn open_to_all(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-fn configuration(dir: &Path, address: SocketAddr) -> String {
+fn configuration(dir: &Path, address: SocketAddr, implicit: bool) -> String {
     let (dir, ip, port) = (dir.display(), address.ip(), address.port());
+    let tls_ports = if implicit { port.to_string() } else { String::new() };
     format!(
         "primary_hostname = mail.example.net
 keep_environment =
@@ -93,7 +106,7 @@ log_file_path = {dir}/log/%slog
 pid_file_path =
 local_interfaces = {ip}
 daemon_smtp_ports = {port}
-tls_on_connect_ports =
+tls_on_connect_ports = {tls_ports}
 tls_advertise_hosts = *
 tls_certificate = {dir}/server.pem
 tls_privatekey = {dir}/server.key

@@ -94,6 +94,28 @@ fn a_storm_is_one_message() {
 }
 
 #[test]
+fn a_latched_pair_is_told_until_it_is_released() {
+    let (hook, exim) = (Hook::start(), Exim::implicit());
+    let mail = exim.toml(&["oncall@example.net"], &password());
+    let node = Node::telling(&format!("{mail}webhooks = [{}]", hook.toml(&secret(TOKEN))));
+    for epoch in [2, 4, 6, 8] {
+        node.fail_over();
+        assert_eq!(node.proxy.pair().epoch.0, epoch);
+        node.primary.revive();
+        node.proxy.until_health("AGG_P", HealthName::Up);
+        if epoch < 8 {
+            assert!(node.proxy.admin.resync(PAIR, "{}").accepted);
+            node.proxy.settled_on(Side::Primary);
+        }
+    }
+    eventually("it is told", || (!hook.alerts_of("latched", "raised").is_empty()).then_some(()));
+    eventually("by mail, too", || (!exim.mails_with("AGG_V is latched on AGG_B").is_empty()).then_some(()));
+    node.proxy.cli_says(&["switch", PAIR, "--auto"]);
+    eventually("its end is told", || (!hook.alerts_of("latched", "ended").is_empty()).then_some(()));
+    assert_eq!(hook.alerts_of("failover", "happened").len(), 4);
+}
+
+#[test]
 fn a_pair_without_a_server_is_told_and_so_is_its_end() {
     let hook = Hook::start();
     let node = Node::posting(&hook, "");

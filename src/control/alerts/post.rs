@@ -106,7 +106,7 @@ impl Post {
             let due = due.unwrap_or(now + LOOK_EVERY).min(now + LOOK_EVERY);
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => return,
+                _ = stop.wait_for(|stop| *stop) => return self.end(),
                 Some(letter) = self.ends.inbox.recv() => self.take(letter),
                 Some(ended) = self.sending.join_next() => if let Ok((name, sent)) = ended { self.sent(&name, sent) },
                 Some(_) = self.testing.join_next() => {}
@@ -114,6 +114,14 @@ impl Post {
                 () = tokio::time::sleep_until(due) => {}
             }
         }
+    }
+
+    /// What came last is kept, too.
+    fn end(mut self) {
+        while let Ok(letter) = self.ends.inbox.try_recv() {
+            self.take(letter);
+        }
+        self.save();
     }
 
     /// Whatever is due by now.

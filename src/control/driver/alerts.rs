@@ -61,8 +61,9 @@ impl Driver {
         let present = self.standing_alerts();
         for change in self.standing.changes(self.clock.now(), present) {
             if self.alerts.changed(&change) {
-                if let Change::Raised(alert) = &change {
-                    tracing::debug!(kind = %alert.key.kind, "alert: {}", alert.title);
+                match &change {
+                    Change::Raised(alert) => tracing::info!(kind = %alert.key.kind, "alert: {}", alert.title),
+                    Change::Ended(key) => tracing::info!(kind = %key.kind, "an alert is over"),
                 }
                 self.standing.said(&change);
             }
