@@ -110,8 +110,8 @@ labelled! {
         Latched = "latched": "a pair is latched on its backup",
         /// Stands: clients wait or are refused.
         NoServer = "no_server": "a pair has no usable server",
-        /// Stands: no change of side could be stored.
-        StateNotStored = "state_not_stored": "the state can't be stored",
+        /// Stands: a change of side could not be stored, or soon can't.
+        StateNotStored = "state_not_stored": "the journal is in trouble",
         /// Stands: a certificate ends soon, or has.
         CertificateExpiring = "certificate_expiring": "a certificate ends soon",
         /// Stands: a backup that would be of no use at a failover.

@@ -39,17 +39,19 @@ struct Line<'a> {
 }
 
 impl Message {
-    /// The same words whenever the same message is sent, so that a receiver knows it again.
+    /// The same words whenever the same message is sent, so that a receiver knows it again, and no other node's.
     pub(super) fn id(&self) -> String {
-        let first = self.items.first();
-        format!("failback.{}.{}", first.map_or(0, |item| item.queued), first.map_or(0, |item| item.id))
+        let node: String = self.node.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let (queued, id) = self.items.first().map_or((0, 0), |item| (item.queued, item.id));
+        format!("failback.{node}.{queued}.{id}")
     }
 
     pub(super) fn json(&self) -> serde_json::Result<Vec<u8>> {
-        let line = |item: &'_ Item| (item.id, item.phase, item.repeats);
-        let alerts = self.items.iter().map(|item| {
-            let (id, phase, repeats) = line(item);
-            Line { id, phase, repeats, alert: &item.alert }
+        let alerts = self.items.iter().map(|Item { id, phase, repeats, alert, .. }| Line {
+            id: *id,
+            phase: *phase,
+            repeats: *repeats,
+            alert,
         });
         serde_json::to_vec(&Body { version: 1, node: &self.node, lost: self.lost, alerts: alerts.collect() })
     }
@@ -152,6 +154,6 @@ mod tests {
             }],
         });
         assert_eq!(body, expected);
-        assert_eq!(message(&[Phase::Raised]).id(), "failback.1000.5");
+        assert_eq!(message(&[Phase::Raised]).id(), "failback.PROXY-P.1000.5");
     }
 }

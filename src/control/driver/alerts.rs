@@ -166,8 +166,8 @@ impl Driver {
             epoch: None,
             reason: None,
             since: wall_now(),
-            title: "the state can't be stored".into(),
-            text: format!("{trouble}. No pair can change sides meanwhile."),
+            title: "the journal is in trouble".into(),
+            text: format!("{trouble}. What can't be stored does not happen: no pair changes sides then."),
             advice: format!("look at the disk of {}", self.config.node.state_dir.display()),
         })
     }
