@@ -107,7 +107,10 @@ impl Post {
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return self.end(),
-                Some(letter) = self.ends.inbox.recv() => self.take(letter),
+                Some(letter) = self.ends.inbox.recv() => {
+                    self.take(letter);
+                    self.take_all();
+                }
                 Some(ended) = self.sending.join_next() => if let Ok((name, sent)) = ended { self.sent(&name, sent) },
                 Some(_) = self.testing.join_next() => {}
                 Ok(()) = self.ends.settings.changed() => self.reconfigure(),
@@ -118,10 +121,17 @@ impl Post {
 
     /// What came last is kept, too.
     fn end(mut self) {
-        while let Ok(letter) = self.ends.inbox.try_recv() {
-            self.take(letter);
-        }
+        self.take_all();
         self.save();
+    }
+
+    /// What is there is kept by one write: in a storm the disk is wanted for changes of side.
+    fn take_all(&mut self) {
+        for _ in 0..self.ends.inbox.len() {
+            if let Ok(letter) = self.ends.inbox.try_recv() {
+                self.take(letter);
+            }
+        }
     }
 
     /// Whatever is due by now.
