@@ -17,7 +17,7 @@ fn n2_a_killed_primary_is_left_within_milliseconds() {
     let closing = world.closing();
     assert_eq!((closing.allowed, closing.reason, closing.spare_exempt), (None, EndReason::Failover, false));
     assert_eq!(closing.spare_upstream.as_deref(), Some("AGG_B"));
-    assert_eq!(closing.id >> 32, 2, "the epoch is the number's upper half");
+    assert_eq!(closing.id >> 32, 1, "the machine is the number's upper half");
     assert_eq!(world.records.last().unwrap().epoch, Epoch(2));
 }
 
