@@ -58,9 +58,10 @@ impl Driver {
                 Effect::StartCheck { check, upstream, timeout } => self.start_check(name, check, upstream, timeout),
                 Effect::Persist(id, record) => self.persist(name, id, record),
                 Effect::Publish(routing) => {
-                    if let Some(pair) = self.pairs.get_mut(name) {
-                        pair.told = None;
-                        self.publisher.route(&pair.spec, routing);
+                    let Some(pair) = self.pairs.get_mut(name) else { continue };
+                    pair.told = None;
+                    if self.publisher.route(&pair.spec, routing) {
+                        self.publish_all();
                     }
                     self.look_at_links(name);
                 }

@@ -38,15 +38,16 @@ impl Publisher {
         Self { table: RouteTable::default(), tls, sender, routings: BTreeMap::new(), orders: BTreeMap::new() }
     }
 
-    /// The machine of `spec`'s pair has decided.
-    pub(super) fn route(&mut self, spec: &PairSpec, routing: Routing) {
+    /// The machine of `spec`'s pair has decided. `true`: for the first time, so its routes have yet to be published.
+    pub(super) fn route(&mut self, spec: &PairSpec, routing: Routing) -> bool {
         self.set_row(spec, &routing);
-        self.routings.insert(spec.name.clone(), routing);
+        let first = self.routings.insert(spec.name.clone(), routing).is_none();
         self.send();
+        first
     }
 
     /// The configuration changed: these are the routes and the pairs now. A pair whose machine has not decided yet has no
-    /// row, so its clients wait at the door.
+    /// row, and its routes accept nobody: clients wait in the listeners' queues.
     pub(super) fn configure<'a>(
         &mut self,
         routes: &BTreeMap<crate::model::RouteName, RouteConfig>,
@@ -69,7 +70,7 @@ impl Publisher {
         self.routings.retain(|name, _| rows.contains_key(name));
         self.orders.retain(|name, _| rows.contains_key(name));
         let before = std::mem::take(&mut self.table.routes);
-        for route in routes.values() {
+        for route in routes.values().filter(|route| rows.contains_key(&route.pair)) {
             let row = row_of(route, listeners, &self.tls);
             let kept = before.get(&route.name).filter(|known| same_route(known, &row));
             self.table.routes.insert(route.name.clone(), kept.map_or_else(|| Arc::new(row), Arc::clone));

@@ -11,6 +11,10 @@ use crate::{
 
 impl PairMachine {
     pub(super) fn publish(&mut self) {
+        // While the very first record is being stored newcomers wait at the door, also where nobody is to be held.
+        if self.published.is_none() && !self.stored && self.pending.is_some() {
+            return;
+        }
         let routing = Routing { epoch: self.core.epoch, admit: self.admission(), close: self.closing.clone() };
         if self.published.as_ref() != Some(&routing) {
             self.published = Some(routing.clone());

@@ -22,7 +22,7 @@ fn a_first_start_waits_for_the_disk_and_then_serves_the_primary() {
             })
             .last()
     };
-    assert_eq!(admitted(&mut machine), Some(Admit::Hold));
+    assert_eq!(admitted(&mut machine), None, "newcomers wait at the door, also where nobody is to be held");
     machine.handle_input(now, Input::Persisted(id));
     assert!(matches!(admitted(&mut machine), Some(Admit::To { upstream, .. }) if *upstream == *"AGG_P"));
 }
