@@ -8,9 +8,10 @@ pub(super) use alerts::{Alerts, Smtp, Webhook};
 pub(super) use tls::{PairTls, Protocol, RouteTls};
 
 use super::{
+    path::FilePath,
     read::{ByName, Found, section, words},
     url::HttpUrl,
-    values::{Bytes, Clients, FilePath, Listen, Local, Name, Span, Wait, Whole},
+    values::{Bytes, Clients, Listen, Local, Name, Span, Wait, Whole},
 };
 use crate::model::{
     HostPort,

@@ -10,6 +10,7 @@
 mod check;
 mod error;
 mod file;
+mod path;
 mod read;
 mod url;
 mod values;

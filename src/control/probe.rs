@@ -3,23 +3,25 @@
 //! A passed check closes with FIN, as a client that changed its mind would: a reset would stand in many servers' logs. Its
 //! TIME-WAIT stays with us, which is one socket a check for a minute.
 
+mod secured;
+
 use crate::{
     decide::{effect::CheckId, input::CheckResult},
     model::{PairName, UpstreamName, proxy_protocol::HeaderVersion, spec::Check, tls::TlsFailure},
     net::{
         dial::{DialError, FirstWord, dial},
         proxy_protocol::{self, Endpoints},
-        tls::{Certificate, classify, refused_until},
+        tls::classify,
     },
 };
-use rustls::{ClientConfig, ProtocolVersion, pki_types::ServerName};
+use rustls::{ClientConfig, pki_types::ServerName};
+use secured::{shake, verdict};
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::{Instant, sleep, timeout_at},
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// In how much of the answer the expected bytes may stand.
 const ANSWER: usize = 4096;
@@ -28,9 +30,6 @@ const LATE: Duration = Duration::from_millis(100);
 
 /// The kernel sends a lost SYN again after a second, when a check may long have failed; a check dials again sooner.
 const AGAIN: Duration = Duration::from_millis(250);
-
-/// How long a server that has shaken hands may take to judge our certificate; then it has nothing against it.
-const VERDICT: Duration = Duration::from_millis(500);
 
 /// What to check.
 #[derive(Debug)]
@@ -130,63 +129,13 @@ async fn speak(
             let mut secured = shake(stream, tls, handshake).await?;
             // A server that finds its log full of connections cut short would rather be told.
             let _told = secured.shutdown().await;
-            let judged = timeout_at(deadline.min(Instant::now() + VERDICT), verdict(secured)).await;
-            judged.unwrap_or(Ok(())).inspect_err(|_| handshake.failure = Some(TlsFailure::RefusedByPeer))
+            verdict(secured, deadline, handshake).await
         }
         (Check::SendExpect { send, expect, .. }, Some(tls)) => {
             converse(shake(stream, tls, handshake).await?, send, expect, answer).await
         }
         (Check::SendExpect { send, expect, .. }, None) => converse(stream, send, expect, answer).await,
     }
-}
-
-/// The same handshake, with the same verifier, that clients' sessions will need.
-async fn shake(
-    stream: TcpStream,
-    (config, name): &(Arc<ClientConfig>, ServerName<'static>),
-    seen: &mut Handshake,
-) -> Result<TlsStream<TcpStream>, CheckResult> {
-    // Until it is over: the deadline ends it from outside.
-    seen.failure = Some(TlsFailure::TimedOut);
-    let secured = TlsConnector::from(Arc::clone(config)).connect(name.clone(), stream).await;
-    let secured = secured.map_err(|error| {
-        *seen = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(tls) => Handshake { expires: refused_until(tls), failure: Some(classify(tls).0) },
-            None => Handshake { expires: None, failure: Some(TlsFailure::Closed) },
-        };
-        broken(&error)
-    })?;
-    let leaf = secured.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let expires = leaf.and_then(|leaf| Certificate::read(leaf).ok()).map(|leaf| leaf.not_after);
-    *seen = Handshake { expires, failure: None };
-    Ok(secured)
-}
-
-/// In TLS 1.3 a server judges our certificate when our handshake is over, and objects by an alert. A ticket, data or its end
-/// show that it does not.
-async fn verdict(mut secured: TlsStream<TcpStream>) -> Result<(), CheckResult> {
-    let (stream, connection) = secured.get_mut();
-    if connection.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
-        return Ok(());
-    }
-    while connection.tls13_tickets_received() == 0 {
-        let mut records = [0; ANSWER];
-        let mut came = match stream.read(&mut records).await {
-            Ok(read) => &records[..read],
-            Err(_) => &[],
-        };
-        if came.is_empty() {
-            return Ok(());
-        }
-        while !came.is_empty() {
-            connection.read_tls(&mut came).map_err(|error| broken(&error))?;
-            let state = connection.process_new_packets().map_err(|error| refused(&error))?;
-            if state.plaintext_bytes_to_read() > 0 || state.peer_has_closed() {
-                return Ok(());
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Dials, and twice more beside it if no answer comes: one lost packet is not a silent server.

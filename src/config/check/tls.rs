@@ -3,8 +3,8 @@
 use crate::config::{
     error::Findings,
     file::{PairTls, Protocol, RouteTls},
+    path::FilePath,
     read::{Field, Found},
-    values::FilePath,
 };
 use crate::model::tls::{CommonName, IdentityFiles, Pin, TerminateSpec, UpstreamTlsSpec};
 use std::{

@@ -2,8 +2,9 @@
 
 use crate::{
     config::{
+        path::FilePath,
         read::{Found, section, words},
-        values::{FilePath, Wait},
+        values::Wait,
     },
     model::{
         HostPort,

@@ -3,8 +3,9 @@
 use crate::{
     config::{
         error::Findings,
+        path::FilePath,
         read::{Found, Given, Read, section, words},
-        values::{FilePath, schema},
+        values::schema,
     },
     model::tls::{CommonName, Pin},
 };
