@@ -12,7 +12,8 @@ use super::{
     error::{Findings, Place, suggest},
     file::{Admin, File, Node, Route},
     read::{Field, Found, named},
-    values::{Clients, Listen, Span, Whole},
+    values::{Clients, Listen, Span},
+    whole::Whole,
 };
 use crate::model::{NodeName, PairName, RouteName};
 use ipnet::IpNet;

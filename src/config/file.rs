@@ -11,7 +11,8 @@ use super::{
     path::FilePath,
     read::{ByName, Found, section, words},
     url::HttpUrl,
-    values::{Bytes, Clients, Listen, Local, Name, Span, Wait, Whole},
+    values::{Bytes, Clients, Listen, Local, Name, Span, Wait},
+    whole::Whole,
 };
 use crate::model::{
     HostPort,

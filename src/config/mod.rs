@@ -14,6 +14,7 @@ mod path;
 mod read;
 mod url;
 mod values;
+mod whole;
 
 pub use error::{ConfigErrors, Finding};
 

@@ -5,7 +5,8 @@ use crate::config::{
     error::{Findings, Place},
     file::{CheckKind, Failback, Health, Hold, Keepalive, MigrateKind, Pair, Upstream},
     read::{Field, Found},
-    values::{Bytes, Span, Wait, Whole},
+    values::{Bytes, Span, Wait},
+    whole::Whole,
 };
 use crate::model::{
     HostPort, PairName, UpstreamName,
