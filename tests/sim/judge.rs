@@ -46,7 +46,9 @@ pub(crate) struct Judge {
     entered: Option<(Epoch, usize, bool)>,
     /// The highest epoch under which a session was opened.
     opened: Epoch,
-    forced: bool,
+    /// Towards the primary, towards a backup: somebody said that a change is to come whatever is lost by it. It may have to wait
+    /// behind others.
+    forced: [bool; 2],
     forgiven: [bool; NAMES.len()],
     deceived: [bool; NAMES.len()],
     /// In which incarnation and epoch the polled source was seen not done.
@@ -107,8 +109,10 @@ impl World {
                 let asked = Asked { at: self.now, epoch: None, lie_about: None };
                 self.judge.asked.insert(*ticket, asked);
                 let abort = Order::Migration(failback::decide::input::MigrationOrder::Abort);
-                if matches!(order, Order::Switch { force: true, .. }) || *order == abort {
-                    self.judge.forced = true;
+                match order {
+                    Order::Switch { force: true, to, .. } => self.judge.forced[usize::from(*to == Side::Backup)] = true,
+                    order if *order == abort => self.judge.forced = [true; 2],
+                    _ => {}
                 }
             }
             Input::SignalPolled { done: Some(false) } => {
@@ -213,10 +217,10 @@ impl World {
             self.judge.forgiven[other] = false;
             self.judge.deceived[other] = false;
         }
-        if ordered && self.judge.forced {
-            self.judge.forgiven[entered] = true;
+        if ordered {
+            let side = usize::from(roles.1 != Some(UpstreamRole::Primary));
+            self.judge.forgiven[entered] |= std::mem::take(&mut self.judge.forced[side]);
         }
-        self.judge.forced = false;
     }
 
     pub(crate) fn judge_routing(&mut self, routing: &Routing) {
