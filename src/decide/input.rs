@@ -88,6 +88,20 @@ pub enum CheckResult {
     Unresolved(String),
 }
 
+/// As the end of a sentence about the server: in `status`, `why`, events and alerts alike.
+impl fmt::Display for CheckResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Passed { took } => write!(f, "it passed in {:.1} ms", took.as_secs_f64() * 1e3),
+            Self::Refused => f.write_str("it refused the connection"),
+            Self::TimedOut => f.write_str("no answer in time"),
+            Self::Wrong(what) => write!(f, "wrong answer: {what}"),
+            Self::Local(what) => write!(f, "could not be tried: {what}"),
+            Self::Unresolved(what) => write!(f, "no address: {what}"),
+        }
+    }
+}
+
 /// What an operator can order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {

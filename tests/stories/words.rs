@@ -1,7 +1,16 @@
 //! What an operator reads: why the pair is where it is, and what keeps it there.
 
-use crate::{common::proxy::PAIR, failed_over, servers};
-use failback::model::view::PairStateName;
+use crate::{
+    common::{
+        proxy::{PAIR, Proxy},
+        server::Server,
+    },
+    failed_over, servers,
+};
+use failback::model::{
+    Side,
+    view::{HealthName, PairStateName},
+};
 
 #[test]
 fn n7_a_lost_signal_shows_as_failed_over_with_a_primary_healthy_since() {
@@ -21,6 +30,36 @@ fn n7_a_lost_signal_shows_as_failed_over_with_a_primary_healthy_since() {
     let metric = |name, labels: &[(&str, &str)]| proxy.admin.metric(name, labels);
     assert_eq!(metric("failback_pair_state", &[("pair", PAIR), ("state", "on_backup")]), 1.0);
     assert_eq!(metric("failback_upstream_up", &[("pair", PAIR), ("upstream", "AGG_P")]), 1.0);
+}
+
+/// What `status` says below its tables.
+fn remarks(proxy: &Proxy) -> Vec<String> {
+    proxy.cli_says(&["status"]).lines().filter(|line| line.starts_with("! ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn status_says_each_fact_once_and_a_failed_check_has_one_wording() {
+    let (primary, backup) = (Server::start("AGG_P"), Server::dead("AGG_B"));
+    let proxy = Proxy::start(&primary, &backup, "");
+    proxy.until_health("AGG_B", HealthName::Down);
+    let once = |words: &str| {
+        let lines = remarks(&proxy);
+        assert_eq!(lines.iter().filter(|line| line.contains(words)).count(), 1, "`{words}` in {lines:#?}");
+    };
+    once("AGG_B");
+    let failure = proxy.pair().upstreams[1].last_failure.clone().expect("it failed");
+    once(&failure);
+    let told = format!("AGG_B is down: {failure}");
+    assert!(proxy.events().iter().any(|event| event.message.ends_with(&told)), "{told}");
+
+    proxy.cli_says(&["freeze", PAIR]);
+    once("frozen");
+    proxy.cli_says(&["switch", PAIR, "--to", "backup", "--force"]);
+    proxy.until("switched", |pair| pair.active_side == Side::Backup);
+    for words in ["frozen", "--auto", "AGG_P holds everything", "AGG_B, whose turn it is"] {
+        once(words);
+    }
+    assert!(remarks(&proxy).iter().all(|line| !line.contains("pinned")), "{:?}", remarks(&proxy));
 }
 
 #[test]

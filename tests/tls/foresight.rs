@@ -25,7 +25,7 @@ fn said_of_backup(authority: &Authority, identity: &Path, reason: &str) -> Strin
     proxy.until_health("AGG_P", HealthName::Up);
     let seen = proxy.until_health("AGG_B", HealthName::Down);
     let status = proxy.cli_says(&["status"]);
-    assert!(status.contains("AGG_B is down"), "{status}");
+    assert!(status.contains("nobody could stand in: AGG_B"), "{status}");
     assert_eq!(proxy.leads_to(), "AGG_P");
     let failure = seen.upstreams[1].last_failure.clone().unwrap();
     let why = proxy.cli_says(&["why", "AGG_V"]);

@@ -91,7 +91,7 @@ impl Driver {
         let refused = match pair.addresses(&upstream) {
             Some(_) if self.checks.len() < CHECKS => None,
             Some(_) => Some(CheckResult::Local(format!("{CHECKS} checks are under way already"))),
-            None => Some(CheckResult::Unresolved("its host name has no address".into())),
+            None => Some(CheckResult::Unresolved("its host name is not resolved".into())),
         };
         let target = probe::Target {
             check: pair.spec.health.check.clone(),

@@ -134,42 +134,60 @@ impl Driver {
     }
 }
 
+/// What the pair's blockers don't say already: `status` shows both.
 fn pair_warnings(view: &PairView, warnings: &mut Vec<String>) {
     let pair = &view.pair;
+    let active = view.upstreams.iter().find(|its| its.name == view.active_upstream);
+    let lost = active.filter(|its| its.resolved.is_empty());
     if view.state == PairStateName::NoServer {
         warnings.push(format!("{pair}: nobody is served: {}", view.reason.words()));
-    } else if let Some(lost) =
-        view.upstreams.iter().find(|its| its.name == view.active_upstream && its.resolved.is_empty())
-    {
+    } else if let Some(lost) = lost {
         warnings.push(format!("{pair}: nobody is served: no address is known for {} ({})", lost.name, lost.address));
     } else if view.active_side == Side::Backup
         && let Some(primary) = view.upstreams.iter().find(|its| its.role == UpstreamRole::Primary)
     {
         warnings.push(away(view, primary));
     }
-    for upstream in
-        view.upstreams.iter().filter(|its| its.health == HealthName::Down && its.name != view.active_upstream)
-    {
+    let serving = view.state != PairStateName::NoServer && active.is_some_and(is_usable);
+    for upstream in view.upstreams.iter().filter(|its| its.health == HealthName::Down && !is_told(view, its, serving)) {
         let why = upstream.last_failure.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
         warnings.push(format!("{pair}: {} is down{why}", upstream.name));
     }
-    let marks =
-        [(view.latched, "latched by its flap budget"), (view.frozen, "frozen"), (view.pinned, "pinned by a switch")];
-    warnings.extend(marks.iter().filter(|(set, _)| *set).map(|(_, mark)| format!("{pair}: {mark}")));
+    if view.active_side == Side::Primary && serving {
+        let marks = [
+            (view.latched, "latched by its flap budget"),
+            (view.frozen, "frozen"),
+            (view.pinned, "pinned by a switch"),
+        ];
+        warnings.extend(marks.iter().filter(|(set, _)| *set).map(|(_, mark)| format!("{pair}: {mark}")));
+    }
+}
+
+fn is_usable(upstream: &UpstreamView) -> bool {
+    upstream.health != HealthName::Down && !upstream.resolved.is_empty()
+}
+
+/// Do the blockers say that this server is down?
+fn is_told(view: &PairView, upstream: &UpstreamView, serving: bool) -> bool {
+    let mut backups = view.upstreams.iter().filter(|its| its.role == UpstreamRole::Backup);
+    match upstream.role {
+        _ if upstream.name == view.active_upstream => true,
+        UpstreamRole::Primary | UpstreamRole::Elsewhere => view.active_side == Side::Backup,
+        // Of backups they speak when none could stand in.
+        UpstreamRole::Backup if view.active_side == Side::Backup => false,
+        UpstreamRole::Backup => {
+            !serving || (view.state == PairStateName::OnPrimary && backups.all(|its| !its.admissible))
+        }
+    }
 }
 
 /// A pair on its backup. A primary that has been healthy for long may be a signal that was lost (`N7`).
 fn away(view: &PairView, primary: &UpstreamView) -> String {
     let how = if view.pinned { "switched" } else { "failed over" };
     let health = match primary.health {
-        HealthName::Up => format!("healthy since {}", primary.since),
-        HealthName::Down => format!("down since {}", primary.since),
-        HealthName::Unknown => "not checked enough yet".into(),
+        HealthName::Up => format!("; primary {} healthy since {}", primary.name, primary.since),
+        HealthName::Down | HealthName::Unknown => String::new(),
     };
-    let signal = match (view.state, &view.resynced_since) {
-        (PairStateName::Returning, _) => ", clients are on their way back",
-        (_, Some(_)) => ", resynchronised",
-        (_, None) => ", no resync signal is valid",
-    };
-    format!("{}: {how} to {}; primary {} {health}{signal}", view.pair, view.active_upstream, primary.name)
+    let signal = if view.resynced_since.is_some() { ", resynchronised" } else { "" };
+    format!("{}: {how} to {}{health}{signal}", view.pair, view.active_upstream)
 }

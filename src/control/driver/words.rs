@@ -1,10 +1,7 @@
 //! Notes and verdicts in words: for events, answers and the log.
 
 use crate::{
-    decide::{
-        effect::{Note, SignalRefusal, Verdict},
-        input::CheckResult,
-    },
+    decide::effect::{Note, SignalRefusal, Verdict},
     model::{
         PairName, Side, TransitionReason, UpstreamName,
         spec::PairSpec,
@@ -46,7 +43,7 @@ pub(super) fn story(spec: &PairSpec, note: &Note, by: Option<&str>) -> Story {
             (kind, Some(reason.as_str().into()), message, matches!(kind, "failover" | "no_server"))
         }
         Note::Health { upstream, to, failure } => {
-            let why = failure.as_ref().map(|failure| format!(": {}", check_words(failure))).unwrap_or_default();
+            let why = failure.as_ref().map(|failure| format!(": {failure}")).unwrap_or_default();
             let word = to.as_str();
             ("health", Some(word.into()), format!("{pair}: {upstream} is {word}{why}"), *to == HealthName::Down)
         }
@@ -101,18 +98,6 @@ fn transition_kind(
         (Some(Side::Primary), PrimaryResynced | PrimaryPolled) => "failback",
         _ if to == PairStateName::NoServer => "no_server",
         _ => "transition",
-    }
-}
-
-/// The end of a check in words.
-pub(super) fn check_words(result: &CheckResult) -> String {
-    match result {
-        CheckResult::Passed { took } => format!("it passed in {:.1} ms", took.as_secs_f64() * 1e3),
-        CheckResult::Refused => "it refused the connection".into(),
-        CheckResult::TimedOut => "it did not answer in time".into(),
-        CheckResult::Wrong(what) => format!("wrong answer: {what}"),
-        CheckResult::Local(what) => format!("this node's own trouble: {what}"),
-        CheckResult::Unresolved(what) => what.clone(),
     }
 }
 

@@ -3,7 +3,6 @@
 use super::PairMachine;
 use crate::{
     decide::{
-        input::CheckResult,
         status::{PairStatus, UpstreamStatus},
         upstream::Upstream,
     },
@@ -51,7 +50,7 @@ impl PairMachine {
             resolved: upstream.resolved.clone(),
             health: health.state(),
             since: health.since(),
-            last_failure: health.last_failure().map(failure_words),
+            last_failure: health.last_failure().map(ToString::to_string),
             last_check: health.last_took(),
             admissible,
             note: self.upstream_note(upstream, active),
@@ -222,24 +221,12 @@ impl PairMachine {
 }
 
 fn health_words(upstream: &Upstream) -> String {
-    let failure = upstream.health.last_failure().map(failure_words);
+    let failure = upstream.health.last_failure().map(ToString::to_string);
     match (upstream.health.state(), failure) {
         (HealthName::Up, None) => "passes its checks".into(),
         (HealthName::Unknown, None) => "is not known well enough yet".into(),
         (HealthName::Down, None) => "was down and has not passed enough checks since".into(),
         (_, Some(failure)) => format!("fails its checks: {failure}"),
-    }
-}
-
-/// A check's result in words.
-fn failure_words(result: &CheckResult) -> String {
-    match result {
-        CheckResult::Passed { .. } => "passed".into(),
-        CheckResult::Refused => "refused".into(),
-        CheckResult::TimedOut => "no answer in time".into(),
-        CheckResult::Wrong(what) => format!("wrong answer: {what}"),
-        CheckResult::Local(what) => format!("could not be tried: {what}"),
-        CheckResult::Unresolved(what) => format!("no address: {what}"),
     }
 }
 

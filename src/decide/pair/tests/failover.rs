@@ -150,7 +150,11 @@ fn a_backup_lost_after_serving_is_waited_for_and_a_later_one_is_not_used_by_itse
     world.run(seconds(60.0));
     assert_eq!((world.state(), world.admits(), world.epoch()), (State::NoServer, None, 2));
     assert!(world.blockers().contains("AGG_C is not known to hold what AGG_B took"), "{}", world.blockers());
-    assert!(world.blockers().contains("AGG_B, whose turn it is, fails its checks: refused"), "{}", world.blockers());
+    assert!(
+        world.blockers().contains("AGG_B, whose turn it is, fails its checks: it refused the connection"),
+        "{}",
+        world.blockers()
+    );
     world.set("AGG_B", Server::Alive);
     world.run(seconds(5.0));
     assert_eq!((world.state(), world.admits(), world.epoch()), (State::OnBackup, Some("AGG_B"), 2));
