@@ -2,7 +2,7 @@
 
 use super::{
     client::{Client, segment},
-    screen::Screen,
+    screen::{self, Screen},
     show, write,
 };
 use crate::model::view::{EventView, PairView, SessionView, StatusView};
@@ -18,12 +18,12 @@ pub(super) async fn status(client: &Client, watch: bool, json: bool) -> anyhow::
     }
     if !watch {
         let view: StatusView = client.get("/api/v1/status").await?;
-        return write(&show::status::page(&view, SystemTime::now()));
+        return write(&show::status::page(&view, SystemTime::now(), screen::width()));
     }
     let mut screen = Screen::open();
     loop {
         let picture = match client.get::<StatusView>("/api/v1/status").await {
-            Ok(view) => show::status::page(&view, SystemTime::now()),
+            Ok(view) => show::status::page(&view, SystemTime::now(), screen::width()),
             Err(error) => format!("{error:#}\n"),
         };
         screen.draw(&picture)?;
@@ -39,7 +39,7 @@ pub(super) async fn why(client: &Client, pair: &str, json: bool) -> anyhow::Resu
         return write(&client.text(&path).await?);
     }
     let view: PairView = client.get(&path).await?;
-    write(&show::why::page(&view, SystemTime::now()))
+    write(&show::why::page(&view, SystemTime::now(), screen::width()))
 }
 
 pub(super) async fn sessions(client: &Client, route: Option<&str>, limit: u64, json: bool) -> anyhow::Result<()> {

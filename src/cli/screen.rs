@@ -69,6 +69,12 @@ impl Screen {
     }
 }
 
+/// How many columns the terminal has; `None` where the output goes elsewhere.
+pub(super) fn width() -> Option<usize> {
+    let columns = tcgetwinsize(stdout()).ok().filter(|_| stdout().is_terminal())?.ws_col;
+    (columns > 0).then(|| columns.into())
+}
+
 /// As much of the picture as `rows` can show (0: not known), and how much is missing.
 fn top_of(picture: &str, rows: usize) -> Cow<'_, str> {
     let lines: Vec<&str> = picture.lines().collect();

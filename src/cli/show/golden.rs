@@ -120,14 +120,28 @@ probes  AGG_V  0.0.0.0:4100, [::]:4100       120  20000
 ! AGG_V: no valid resync signal has come
 ! the journal's disk is slow\\u{1b}[2J
 ";
-    let page = status::page(&node(failed_over()), now());
+    let page = status::page(&node(failed_over()), now(), None);
     assert_eq!(plain(&page), expected);
     assert!(page.contains("\u{1b}[33mon_backup\u{1b}[0m"), "the state has a colour: {page:?}");
 }
 
 #[test]
+fn in_a_window_notes_are_wrapped_and_a_servers_note_is_short() {
+    let mut pair = failed_over();
+    let words = "wrong answer: the certificate carries none of the wanted names: wanted AGG_V";
+    pair.upstreams[0].last_failure = Some(words.into());
+    pair.blockers = vec![format!("AGG_P fails its checks: {words}")];
+    let page = plain(&status::page(&node(pair.clone()), now(), Some(60)));
+    let notes = "\n! AGG_V: AGG_P fails its checks: wrong answer: the\n  certificate carries none of the wanted names: wanted AGG_V\n";
+    assert!(page.contains(notes), "{page}");
+    assert!(page.contains("  wrong answer: the certificate carries n…\n"), "{page}");
+    let page = plain(&why::page(&pair, now(), Some(60)));
+    assert!(page.contains("\n  1. AGG_P fails its checks: wrong answer: the certificate\n     carries none"), "{page}");
+}
+
+#[test]
 fn x2_status_shows_a_migrations_progress_and_what_an_operator_put_on_top() {
-    let page = plain(&status::page(&node(returning()), now()));
+    let page = plain(&status::page(&node(returning()), now(), None));
     assert!(page.contains("AGG_V  returning, frozen  primary  AGG_P         8"), "{page}");
     let line =
         "→ AGG_V: moving sessions off the backup: 80 of 120 sessions left, 20 a second, done in 4s; 1 exempt stay\n";
@@ -149,13 +163,13 @@ Servers:
   AGG_P (primary) is down, 3m ago: it refused the connection
   AGG_B (backup) is up, 3m ago
 ";
-    assert_eq!(plain(&why::page(&failed_over(), now())), expected);
+    assert_eq!(plain(&why::page(&failed_over(), now(), None)), expected);
 }
 
 #[test]
 fn x5_why_knows_every_state() {
     let first_line = |state| {
-        let page = plain(&why::page(&PairView { state, ..failed_over() }, now()));
+        let page = plain(&why::page(&PairView { state, ..failed_over() }, now(), None));
         page.lines().next().unwrap().to_owned()
     };
     let lines: Vec<String> = PairStateName::ALL.iter().map(|state| first_line(*state)).collect();
@@ -169,7 +183,7 @@ fn x5_why_knows_every_state() {
             "AGG_V has no usable server; clients wait. It is the turn of its backup, AGG_B (epoch 7).",
         ]
     );
-    let page = plain(&why::page(&PairView { latched: true, pinned: true, ..returning() }, now()));
+    let page = plain(&why::page(&PairView { latched: true, pinned: true, ..returning() }, now(), None));
     for words in
         ["It is frozen", "An operator chose this side", "Its flap budget is spent", "It is moving sessions off"]
     {

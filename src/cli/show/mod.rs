@@ -9,6 +9,7 @@ pub(super) mod table;
 pub(super) mod top;
 pub(super) mod why;
 pub(super) mod words;
+mod wrap;
 
 use anstyle::{AnsiColor, Style};
 

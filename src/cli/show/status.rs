@@ -4,6 +4,7 @@ use super::{
     BAD, BOLD, CARE, DIM, GOOD, PLAIN, styled,
     table::{Cell, Table},
     words,
+    wrap::{short, wrap},
 };
 use crate::model::{
     plain::plain,
@@ -12,8 +13,11 @@ use crate::model::{
 use anstyle::Style;
 use std::time::{Duration, SystemTime};
 
-/// The whole page; times are told as seen from `now`.
-pub(in crate::cli) fn page(view: &StatusView, now: SystemTime) -> String {
+/// A server's note is cut after so many columns: the lines below the tables and `why` have the whole of it.
+const NOTE: usize = 40;
+
+/// The whole page; times are told as seen from `now`, notes are wrapped for a window `width` columns wide.
+pub(in crate::cli) fn page(view: &StatusView, now: SystemTime, width: Option<usize>) -> String {
     let up = Duration::try_from_secs_f64(view.uptime_seconds).unwrap_or_default();
     let about = format!("  failback {}, up {}", plain(&view.version), words::span(up));
     let mut page = format!("{}{}\n", styled(&plain(&view.node), BOLD), styled(&about, DIM));
@@ -21,10 +25,13 @@ pub(in crate::cli) fn page(view: &StatusView, now: SystemTime) -> String {
         page.push('\n');
         page.push_str(&part);
     }
-    let notes: String = view.pairs.iter().map(notes).chain(view.warnings.iter().map(|w| mark("!", w, BAD))).collect();
+    let warnings = view.warnings.iter().map(|warning| ("!", warning.clone(), BAD));
+    let notes: Vec<Note> = view.pairs.iter().flat_map(notes).chain(warnings).collect();
     if !notes.is_empty() {
         page.push('\n');
-        page.push_str(&notes);
+    }
+    for (mark, text, style) in notes {
+        page.push_str(&format!("{} {}\n", styled(mark, style), wrap(&plain(&text), width, 2)));
     }
     page
 }
@@ -83,7 +90,7 @@ fn upstreams(pairs: &[PairView], now: SystemTime) -> String {
             Cell::new(words::ago(&upstream.since, now)),
             Cell::number(upstream.last_check_seconds.map(words::took).unwrap_or_default()),
             Cell::new(address(&upstream.address, &upstream.resolved)),
-            Cell::new(note),
+            Cell::new(short(note, NOTE)),
         ]);
     }
     table.render()
@@ -112,16 +119,15 @@ fn routes(routes: &[RouteView]) -> String {
     table.render()
 }
 
-fn notes(pair: &PairView) -> String {
-    let migration =
-        pair.migration.iter().map(|migration| mark("→", &format!("{}: {}", pair.pair, moving(migration)), CARE));
-    let style = if pair.state == PairStateName::NoServer { BAD } else { CARE };
-    let blockers = pair.blockers.iter().map(|blocker| mark("!", &format!("{}: {blocker}", pair.pair), style));
-    migration.chain(blockers).collect()
-}
+/// A mark, the text after it, and the mark's style.
+type Note = (&'static str, String, Style);
 
-fn mark(mark: &str, text: &str, style: Style) -> String {
-    format!("{} {}\n", styled(mark, style), plain(text))
+fn notes(pair: &PairView) -> Vec<Note> {
+    let name = &pair.pair;
+    let migration = pair.migration.iter().map(|migration| ("→", format!("{name}: {}", moving(migration)), CARE));
+    let style = if pair.state == PairStateName::NoServer { BAD } else { CARE };
+    let blockers = pair.blockers.iter().map(|blocker| ("!", format!("{name}: {blocker}"), style));
+    migration.chain(blockers).collect()
 }
 
 /// A migration in words.

@@ -4,6 +4,7 @@ use super::{
     BOLD, DIM,
     status::{health_style, moving, state_style},
     styled, words,
+    wrap::wrap,
 };
 use crate::model::{
     plain::plain,
@@ -11,8 +12,8 @@ use crate::model::{
 };
 use std::time::SystemTime;
 
-/// The explanation; times are told as seen from `now`.
-pub(in crate::cli) fn page(pair: &PairView, now: SystemTime) -> String {
+/// The explanation; times are told as seen from `now`, blockers are wrapped for a window `width` columns wide.
+pub(in crate::cli) fn page(pair: &PairView, now: SystemTime, width: Option<usize>) -> String {
     let mut lines = vec![styled(&place(pair), state_style(pair.state))];
     lines.push(format!("Since {} ({}): {}.", plain(&pair.since), words::ago(&pair.since, now), pair.reason.words()));
     lines.extend(on_top(pair));
@@ -20,7 +21,7 @@ pub(in crate::cli) fn page(pair: &PairView, now: SystemTime) -> String {
         lines.push(format!("It is {}.", moving(migration)));
     }
     lines.push(String::new());
-    lines.extend(blockers(pair));
+    lines.extend(blockers(pair, width));
     lines.push(String::new());
     let held = if pair.held > 0 { format!("; {} held", words::count(pair.held, "client")) } else { String::new() };
     lines.push(format!(
@@ -75,7 +76,7 @@ fn on_top(pair: &PairView) -> Vec<String> {
     lines
 }
 
-fn blockers(pair: &PairView) -> Vec<String> {
+fn blockers(pair: &PairView, width: Option<usize>) -> Vec<String> {
     let title = match (pair.state, pair.blockers.is_empty()) {
         (PairStateName::OnPrimary, true) => return vec!["Nothing is in its way: it is where it should be.".into()],
         (_, true) => return vec!["Nothing keeps it from its primary.".into()],
@@ -83,8 +84,11 @@ fn blockers(pair: &PairView) -> Vec<String> {
         (PairStateName::NoServer, false) => "What keeps it from serving:",
         (_, false) => "What keeps it from its primary:",
     };
-    let numbered =
-        pair.blockers.iter().enumerate().map(|(index, blocker)| format!("  {}. {}", index + 1, plain(blocker)));
+    let numbered = pair
+        .blockers
+        .iter()
+        .enumerate()
+        .map(|(index, blocker)| format!("  {}. {}", index + 1, wrap(&plain(blocker), width, 5)));
     std::iter::once(styled(title, BOLD)).chain(numbered).collect()
 }
 
