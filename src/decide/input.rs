@@ -50,6 +50,8 @@ pub enum Input {
         left: u64,
         /// Sessions the order spared because the client is exempt.
         exempt: u64,
+        /// Every worker has counted its own: `left` and `exempt` are the whole.
+        complete: bool,
         /// Every worker has seen the order and none has a condemned session or dial left.
         confirmed: bool,
     },

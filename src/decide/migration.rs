@@ -57,6 +57,7 @@ pub(super) struct Migration {
     pub(super) paused: bool,
     /// Every worker has seen the order, and none has a condemned session or dial left.
     pub(super) confirmed: bool,
+    counted: bool,
     /// The target must pass a check from this one on, which starts when everybody has left: what the old side took last
     /// reaches only a server that is alive.
     pub(super) arrival: Option<CheckId>,
@@ -82,6 +83,7 @@ impl Migration {
             order,
             paused: false,
             confirmed: false,
+            counted: false,
             arrival: None,
             total: 0,
             left: 0,
@@ -93,12 +95,16 @@ impl Migration {
         }
     }
 
-    /// What the workers report together. A report of another order changes nothing.
-    pub(super) fn progress(&mut self, order: u64, left: u64, exempt: u64, confirmed: bool) {
-        if order == self.order {
-            self.total = self.total.max(left);
-            (self.left, self.exempt, self.confirmed) = (left, exempt, confirmed);
-        }
+    /// What the workers report together about this migration's order; `complete` once every one has counted its own.
+    pub(super) fn progress(&mut self, left: u64, exempt: u64, complete: bool, confirmed: bool) {
+        self.total = self.total.max(left);
+        self.counted |= complete;
+        (self.left, self.exempt, self.confirmed) = (left, exempt, confirmed);
+    }
+
+    /// Is it known how many sessions there are to move?
+    pub(super) fn is_counted(&self) -> bool {
+        self.counted
     }
 
     /// The side has changed after everybody left the old one: newcomers come, at most `pace` a second.
@@ -212,6 +218,7 @@ impl Migration {
             remaining: self.left,
             exempt: self.exempt,
             pace,
+            admitting: matches!(self.phase, Phase::Admitting { .. }),
             paused: self.paused,
             eta_seconds: (!self.paused).then_some(wait.as_secs_f64() + moving),
         }
@@ -274,11 +281,12 @@ mod tests {
     #[test]
     fn x2_the_eta_is_what_is_left_at_this_pace() {
         let mut migration = moving(None);
-        migration.progress(1, 40, 2, false);
-        migration.progress(99, 0, 0, true);
+        migration.progress(15, 0, false, false);
+        assert!(!migration.is_counted(), "a worker has not counted yet");
+        migration.progress(40, 2, true, false);
+        assert!(migration.is_counted());
         let view = migration.view(at(0), 10);
         assert_eq!((view.total, view.remaining, view.exempt, view.eta_seconds), (40, 40, 2, Some(4.0)));
-        assert!(!migration.is_over(at(0)), "the report of another order counts for nothing");
     }
 
     #[test]
@@ -300,9 +308,12 @@ mod tests {
     #[test]
     fn paced_admission_lasts_as_long_as_the_closed_need() {
         let mut migration = moving(None);
-        migration.progress(1, 25, 0, true);
+        migration.progress(25, 0, true, false);
+        migration.progress(0, 0, true, true);
         migration.admit(at(1_000), 10);
         assert_eq!(migration.next_timeout(), Some(at(4_000)));
         assert!(!migration.is_over(at(3_999)) && migration.is_over(at(4_000)));
+        let view = migration.view(at(1_000), 10);
+        assert_eq!((view.admitting, view.remaining, view.eta_seconds), (true, 0, Some(3.0)));
     }
 }

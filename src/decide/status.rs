@@ -36,6 +36,8 @@ pub struct PairStatus {
     pub upstreams: Vec<UpstreamStatus>,
     /// The migration under way, if any.
     pub migration: Option<MigrationView>,
+    /// Every worker has said how many sessions the migration has to move.
+    pub counted: bool,
 }
 
 /// One server of a pair.

@@ -57,7 +57,7 @@ pub struct PairView {
     pub sessions: SideCounts,
     /// Clients held now.
     pub held: u64,
-    /// The migration under way, if any.
+    /// The migration under way, if any, once every worker has counted its sessions.
     pub migration: Option<MigrationView>,
 }
 
@@ -190,6 +190,8 @@ pub struct MigrationView {
     pub exempt: u64,
     /// Sessions per second; 0 = all at once.
     pub pace: u32,
+    /// The side left is closed: newcomers who waited are being admitted, `pace` a second.
+    pub admitting: bool,
     /// Paused by an operator.
     pub paused: bool,
     /// Seconds until the last is moved at this pace; unknown while paused.

@@ -346,11 +346,12 @@ impl World {
         };
         let seen = || self.proxy.reports.values().filter(|(seen, ..)| *seen == order);
         let (left, exempt) = seen().fold((0, 0), |(left, exempt), report| (left + report.1, exempt + report.2));
-        let confirmed = left == 0 && seen().count() == self.workers.len();
-        let told = (order, left, exempt, confirmed);
+        let complete = seen().count() == self.workers.len();
+        let confirmed = left == 0 && complete;
+        let told = (order, left, exempt, complete);
         if self.proxy.told != Some(told) {
             self.proxy.told = Some(told);
-            self.input(self.proxy.incarnation, Input::Progress { order, left, exempt, confirmed });
+            self.input(self.proxy.incarnation, Input::Progress { order, left, exempt, complete, confirmed });
         }
     }
 

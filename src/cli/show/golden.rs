@@ -60,6 +60,7 @@ fn returning() -> PairView {
         remaining: 80,
         exempt: 1,
         pace: 20,
+        admitting: false,
         paused: false,
         eta_seconds: Some(3.2),
     };
@@ -149,6 +150,19 @@ fn x2_status_shows_a_migrations_progress_and_what_an_operator_put_on_top() {
 }
 
 #[test]
+fn x2_once_the_old_side_is_closed_who_waits_is_what_counts() {
+    let mut pair = PairView { held: 5, ..returning() };
+    if let Some(migration) = &mut pair.migration {
+        (migration.remaining, migration.admitting, migration.pace, migration.exempt) = (0, true, 2, 0);
+    }
+    let words = "old side closed; admitting: 5 wait, 2 a second, done in 4s";
+    let page = plain(&status::page(&node(pair.clone()), now(), None));
+    assert!(page.contains(&format!("→ AGG_V: {words}\n")), "{page}");
+    let page = plain(&why::page(&pair, now(), None));
+    assert!(page.contains(&format!("Migration: {words}.\n")) && !page.contains("moving"), "{page}");
+}
+
+#[test]
 fn x5_why_says_side_time_reason_blockers_and_sessions() {
     let expected = "\
 AGG_V is on a backup, AGG_B (epoch 7).
@@ -185,7 +199,7 @@ fn x5_why_knows_every_state() {
     );
     let page = plain(&why::page(&PairView { latched: true, pinned: true, ..returning() }, now(), None));
     for words in
-        ["It is frozen", "An operator chose this side", "Its flap budget is spent", "It is moving sessions off"]
+        ["It is frozen", "An operator chose this side", "Its flap budget is spent", "Migration: moving sessions off"]
     {
         assert!(page.contains(words), "{words}: {page}");
     }

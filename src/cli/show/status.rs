@@ -124,16 +124,20 @@ type Note = (&'static str, String, Style);
 
 fn notes(pair: &PairView) -> Vec<Note> {
     let name = &pair.pair;
-    let migration = pair.migration.iter().map(|migration| ("→", format!("{name}: {}", moving(migration)), CARE));
+    let migration =
+        pair.migration.iter().map(|migration| ("→", format!("{name}: {}", moving(migration, pair.held)), CARE));
     let style = if pair.state == PairStateName::NoServer { BAD } else { CARE };
     let blockers = pair.blockers.iter().map(|blocker| ("!", format!("{name}: {blocker}"), style));
     migration.chain(blockers).collect()
 }
 
-/// A migration in words.
-pub(super) fn moving(migration: &MigrationView) -> String {
+/// A migration in words, while `held` clients wait.
+pub(super) fn moving(migration: &MigrationView, held: u64) -> String {
     let left = format!("{} of {} left", migration.remaining, words::count(migration.total, "session"));
-    let mut text = format!("moving sessions off the {}: {left}", migration.from);
+    let mut text = match migration.admitting {
+        true => format!("old side closed; admitting: {held} wait"),
+        false => format!("moving sessions off the {}: {left}", migration.from),
+    };
     match migration.pace {
         0 => {}
         pace => text.push_str(&format!(", {pace} a second")),

@@ -84,7 +84,7 @@ pub(in crate::cli) fn page(
             Cell::number(pair.sessions.primary),
             Cell::number(pair.sessions.backup),
             Cell::number(pair.held).style(if pair.held > 0 { CARE } else { PLAIN }),
-            Cell::new(pair.migration.as_ref().map(moving).unwrap_or_default()),
+            Cell::new(pair.migration.as_ref().map(|migration| moving(migration, pair.held)).unwrap_or_default()),
         ]);
     }
     page.push_str(&table.render());

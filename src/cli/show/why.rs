@@ -18,7 +18,7 @@ pub(in crate::cli) fn page(pair: &PairView, now: SystemTime, width: Option<usize
     lines.push(format!("Since {} ({}): {}.", plain(&pair.since), words::ago(&pair.since, now), pair.reason.words()));
     lines.extend(on_top(pair));
     if let Some(migration) = &pair.migration {
-        lines.push(format!("It is {}.", moving(migration)));
+        lines.push(format!("Migration: {}.", moving(migration, pair.held)));
     }
     lines.push(String::new());
     lines.extend(blockers(pair, width));

@@ -105,8 +105,9 @@ impl Driver {
                 continue;
             }
             pair.told = Some((order, sum));
-            let progress::Sum { left, exempt, confirmed } = sum;
-            self.input(&name, Input::Progress { order: order.id, left, exempt, confirmed });
+            let progress::Sum { left, exempt, complete } = sum;
+            let confirmed = complete && left == 0;
+            self.input(&name, Input::Progress { order: order.id, left, exempt, complete, confirmed });
             self.show_place(&name);
         }
     }

@@ -20,7 +20,8 @@ pub(super) struct OrderGiven {
 pub(super) struct Sum {
     pub(super) left: u64,
     pub(super) exempt: u64,
-    pub(super) confirmed: bool,
+    /// Every worker has counted its own.
+    pub(super) complete: bool,
 }
 
 /// The workers' levels, and a bell that rings when one of them changed.
@@ -60,19 +61,18 @@ impl Watchers {
     }
 }
 
-/// A worker has left the old side when it says so for this very order, or when it obeys a table that has the order and
-/// says nothing of the pair: it never had a session of it.
+/// A worker counts when it speaks of this very order, or when it obeys a table that has the order and says nothing of the
+/// pair: it never had a session of it.
 fn sum(levels: impl Iterator<Item = (u64, Option<PairProgress>)>, order: OrderGiven) -> Sum {
-    let mut sum = Sum { left: 0, exempt: 0, confirmed: true };
+    let mut sum = Sum { left: 0, exempt: 0, complete: true };
     for (table, pair) in levels {
         match pair {
             Some(its) if its.order == order.id => {
                 sum.left += its.left;
                 sum.exempt += its.exempt;
-                sum.confirmed &= its.left == 0;
             }
-            Some(_) => sum.confirmed = false,
-            None => sum.confirmed &= table >= order.since,
+            Some(_) => sum.complete = false,
+            None => sum.complete &= table >= order.since,
         }
     }
     sum
@@ -89,20 +89,20 @@ mod tests {
     }
 
     #[test]
-    fn only_when_every_worker_has_left_the_old_side_it_is_confirmed() {
+    fn what_every_worker_counted_is_the_whole() {
         let sum_of = |levels: &[(u64, Option<PairProgress>)]| sum(levels.iter().copied(), ORDER);
-        assert_eq!(sum_of(&[(3, says(8, 2)), (3, says(8, 1))]), Sum { left: 3, exempt: 2, confirmed: false });
-        assert_eq!(sum_of(&[(3, says(8, 0)), (4, says(8, 0))]), Sum { left: 0, exempt: 2, confirmed: true });
+        assert_eq!(sum_of(&[(3, says(8, 2)), (3, says(8, 1))]), Sum { left: 3, exempt: 2, complete: true });
+        assert_eq!(sum_of(&[(3, says(8, 0)), (4, says(8, 0))]), Sum { left: 0, exempt: 2, complete: true });
     }
 
     #[test]
-    fn a_worker_that_still_obeys_the_order_before_confirms_nothing() {
-        assert!(!sum([(3, says(8, 0)), (2, says(7, 0))].into_iter(), ORDER).confirmed);
-        assert!(!sum([(3, says(8, 0)), (2, None)].into_iter(), ORDER).confirmed);
+    fn a_worker_that_still_obeys_the_order_before_has_not_counted() {
+        assert!(!sum([(3, says(8, 0)), (2, says(7, 0))].into_iter(), ORDER).complete);
+        assert!(!sum([(3, says(8, 0)), (2, None)].into_iter(), ORDER).complete);
     }
 
     #[test]
-    fn a_worker_that_never_had_the_pair_confirms_by_its_table() {
-        assert!(sum([(3, says(8, 0)), (3, None)].into_iter(), ORDER).confirmed);
+    fn a_worker_that_never_had_the_pair_counts_by_its_table() {
+        assert!(sum([(3, says(8, 0)), (3, None)].into_iter(), ORDER).complete);
     }
 }

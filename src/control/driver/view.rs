@@ -60,7 +60,7 @@ impl Driver {
             upstreams: status.upstreams.into_iter().map(|upstream| self.upstream_view(upstream)).collect(),
             sessions: counts.sessions.get(name).cloned().unwrap_or_default(),
             held: counts.held.get(name).copied().unwrap_or(0),
-            migration: status.migration,
+            migration: status.migration.filter(|_| status.counted),
         })
     }
 

@@ -3,6 +3,7 @@
 use super::PairMachine;
 use crate::{
     decide::{
+        migration::Migration,
         status::{PairStatus, UpstreamStatus},
         upstream::Upstream,
     },
@@ -31,6 +32,7 @@ impl PairMachine {
             resynced_since: core.signal.filter(|_| self.signal_holds()).map(|signal| signal.since),
             upstreams: self.upstreams.iter().map(|upstream| self.upstream_status(upstream)).collect(),
             migration: self.migration.as_ref().map(|migration| migration.view(now, self.spec.failback.pace)),
+            counted: self.migration.as_ref().is_some_and(Migration::is_counted),
         }
     }
 

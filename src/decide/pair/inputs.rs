@@ -31,9 +31,9 @@ impl PairMachine {
                 let words = "too many orders are waiting for the disk; try again";
                 self.answer_order(ticket, order, Verdict::Refused(words.into()));
             }
-            Input::Progress { order, left, exempt, confirmed } => {
-                if let Some(migration) = &mut self.migration {
-                    migration.progress(order, left, exempt, confirmed);
+            Input::Progress { order, left, exempt, complete, confirmed } => {
+                if let Some(migration) = self.migration.as_mut().filter(|migration| migration.order == order) {
+                    migration.progress(left, exempt, complete, confirmed);
                 }
             }
             Input::Persisted(id) => self.persisted(now, id),

@@ -289,7 +289,7 @@ impl World {
     /// All workers report on the close order in force.
     fn progress(&mut self, left: u64) {
         let order = self.closing().id;
-        self.input(Input::Progress { order, left, exempt: 0, confirmed: left == 0 });
+        self.input(Input::Progress { order, left, exempt: 0, complete: true, confirmed: left == 0 });
     }
 
     fn status(&self) -> PairStatus {

@@ -51,7 +51,7 @@ fn n4_the_signal_closes_the_backup_s_sessions_and_the_primary_is_entered_when_al
 fn the_report_of_another_order_confirms_nothing() {
     let mut world = signalled(spec());
     let order = world.closing().id - 1;
-    world.input(Input::Progress { order, left: 0, exempt: 0, confirmed: true });
+    world.input(Input::Progress { order, left: 0, exempt: 0, complete: true, confirmed: true });
     world.run(seconds(10.0));
     assert_eq!((world.state(), world.admits()), (State::Returning, None));
 }
@@ -181,9 +181,9 @@ fn x2_with_overlap_newcomers_go_to_the_primary_at_once_and_sessions_are_moved_at
 fn x2_exempt_clients_stay_and_do_not_hold_up_the_end() {
     let mut world = signalled(overlapping(0));
     let order = world.closing().id;
-    world.input(Input::Progress { order, left: 3, exempt: 2, confirmed: false });
+    world.input(Input::Progress { order, left: 3, exempt: 2, complete: true, confirmed: false });
     assert_eq!(world.status().migration.map(|migration| migration.exempt), Some(2));
-    world.input(Input::Progress { order, left: 0, exempt: 2, confirmed: true });
+    world.input(Input::Progress { order, left: 0, exempt: 2, complete: true, confirmed: true });
     assert_eq!(world.state(), State::OnPrimary);
 }
 
