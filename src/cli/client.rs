@@ -49,9 +49,16 @@ pub(super) struct Unreachable {
     source: io::Error,
 }
 
-/// The parts of problem JSON a person wants to see (RFC 9457).
+/// The node was told to take up a configuration that is bad.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct BadConfiguration(String);
+
+/// The parts of problem JSON a person wants to see (RFC 9457), and what kind of problem it is.
 #[derive(Debug, Deserialize)]
 struct ProblemText {
+    #[serde(rename = "type", default)]
+    kind: String,
     title: String,
     detail: Option<String>,
 }
@@ -170,10 +177,13 @@ async fn body(response: Response<Incoming>) -> anyhow::Result<String> {
 }
 
 fn refusal(status: StatusCode, text: &str) -> anyhow::Error {
-    match serde_json::from_str::<ProblemText>(text) {
-        Ok(ProblemText { title, detail: Some(detail) }) => anyhow!("{title}: {detail}"),
-        Ok(ProblemText { title, detail: None }) => anyhow!(title),
-        Err(_) => anyhow!("the node answered {status}"),
+    let Ok(ProblemText { kind, title, detail }) = serde_json::from_str(text) else {
+        return anyhow!("the node answered {status}");
+    };
+    let words = detail.map_or_else(|| title.clone(), |detail| format!("{title}: {detail}"));
+    match kind.rsplit(':').next() {
+        Some("bad-configuration") => BadConfiguration(words).into(),
+        _ => anyhow!(words),
     }
 }
 

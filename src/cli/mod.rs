@@ -84,7 +84,8 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
         Some(errors) => writeln!(anstream::stderr(), "{errors}"),
         None => writeln!(anstream::stderr(), "failback: {error:#}"),
     };
-    if config.is_some() { ExitCode::from(78) } else { ExitCode::FAILURE }
+    let bad = config.is_some() || error.is::<client::BadConfiguration>();
+    if bad { ExitCode::from(78) } else { ExitCode::FAILURE }
 }
 
 /// Whoever read our output has seen enough (`failback events -f | head`).

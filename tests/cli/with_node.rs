@@ -85,7 +85,7 @@ fn orders_are_given_and_what_they_did_is_said() {
     assert_eq!(proxy.cli_says(&["reload"]), "reloaded; nothing has changed\n");
     fs::write(proxy.config(), "[pairs").unwrap();
     let (code, _, complaint) = ran(&proxy.cli(&["reload"]));
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(78));
     assert!(
         complaint.starts_with("failback: Bad configuration: ") && complaint.contains("failback.toml:1:"),
         "{complaint}"
