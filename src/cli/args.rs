@@ -1,9 +1,12 @@
 //! The command line (its names are fixed: scripts use them).
 
 use crate::model::Side;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{
+    Arg, Args, Subcommand, ValueEnum,
+    builder::{PossibleValue, TypedValueParser},
+};
 use clap_complete::Shell;
-use std::path::PathBuf;
+use std::{ffi::OsStr, path::PathBuf};
 
 /// How a client command finds its node.
 #[derive(Debug, Clone, Args)]
@@ -94,8 +97,8 @@ pub enum Command {
     },
     /// Explain in words why a pair is where it is, and what keeps it from going back
     Why {
-        /// The pair
-        pair: String,
+        /// The pair; not needed if there is only one
+        pair: Option<String>,
         /// How to print.
         #[command(flatten)]
         output: Output,
@@ -133,8 +136,8 @@ pub enum Command {
         be sent again and again; with 1 when the node could not be asked."
     )]
     Resync {
-        /// The pair
-        pair: String,
+        /// The pair; not needed if there is only one
+        pair: Option<String>,
         /// Counts only if the pair's epoch is this one
         #[arg(long, value_name = "N")]
         epoch: Option<u64>,
@@ -148,11 +151,11 @@ pub enum Command {
     /// Change a pair's side by hand; it stays there until --auto
     #[command(group = clap::ArgGroup::new("where").required(true).args(["to", "auto"]))]
     Switch {
-        /// The pair
-        pair: String,
+        /// The pair; not needed if there is only one
+        pair: Option<String>,
         /// The side to change to
-        #[arg(long, value_name = "SIDE")]
-        to: Option<SideArg>,
+        #[arg(long, value_name = "SIDE", value_parser = SideOrName)]
+        to: Option<ToArg>,
         /// Decide automatically again
         #[arg(long, conflicts_with_all = ["now", "force"])]
         auto: bool,
@@ -167,9 +170,10 @@ pub enum Command {
         output: Output,
     },
     /// Pause, resume, abort or force the migration of a pair
+    #[command(allow_missing_positional = true)]
     Migration {
-        /// The pair
-        pair: String,
+        /// The pair; not needed if there is only one
+        pair: Option<String>,
         /// What to do
         action: MigrationArg,
         /// How to print.
@@ -178,16 +182,16 @@ pub enum Command {
     },
     /// No automatic change of side until unfreeze
     Freeze {
-        /// The pair
-        pair: String,
+        /// The pair; not needed if there is only one
+        pair: Option<String>,
         /// How to print.
         #[command(flatten)]
         output: Output,
     },
     /// Automatic changes of side again
     Unfreeze {
-        /// The pair
-        pair: String,
+        /// The pair; not needed if there is only one
+        pair: Option<String>,
         /// How to print.
         #[command(flatten)]
         output: Output,
@@ -234,6 +238,32 @@ pub enum SideArg {
     Primary,
     /// A backup
     Backup,
+}
+
+/// What was given for `switch --to`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToArg {
+    /// A side
+    Side(SideArg),
+    /// Something else: perhaps a server's name, whose side can be told.
+    Name(String),
+}
+
+/// Takes any word, and offers the sides.
+#[derive(Debug, Clone)]
+struct SideOrName;
+
+impl TypedValueParser for SideOrName {
+    type Value = ToArg;
+
+    fn parse_ref(&self, _: &clap::Command, _: Option<&Arg>, value: &OsStr) -> Result<ToArg, clap::Error> {
+        let word = value.to_string_lossy();
+        Ok(SideArg::from_str(&word, false).map_or_else(|_| ToArg::Name(word.into()), ToArg::Side))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(SideArg::value_variants().iter().filter_map(ValueEnum::to_possible_value)))
+    }
 }
 
 impl From<SideArg> for Side {

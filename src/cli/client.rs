@@ -1,6 +1,7 @@
 //! A client of the admin API: one connection per request, a deadline each, errors in words.
 
-use super::sse::Stream;
+use super::{Usage, sse::Stream};
+use crate::model::{plain::plain, view::StatusView};
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -86,6 +87,22 @@ impl Client {
     /// The decoded body of a GET.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         decode(&self.text(path).await?)
+    }
+
+    /// The pair that is meant: the one given, else the only one there is.
+    pub(super) async fn pair(&self, given: Option<String>) -> anyhow::Result<String> {
+        if let Some(given) = given {
+            return Ok(given);
+        }
+        let status: StatusView = self.get("/api/v1/status").await?;
+        match &status.pairs[..] {
+            [only] => Ok(only.pair.to_string()),
+            [] => bail!("the node has no pair"),
+            many => {
+                let names: Vec<_> = many.iter().map(|pair| plain(&pair.pair)).collect();
+                bail!(Usage(format!("say which pair: {}", names.join(", "))))
+            }
+        }
     }
 
     /// The body of the answer to an order.
@@ -180,6 +197,9 @@ fn refusal(status: StatusCode, text: &str) -> anyhow::Error {
     let Ok(ProblemText { kind, title, detail }) = serde_json::from_str(text) else {
         return anyhow!("the node answered {status}");
     };
+    if status == StatusCode::UNAUTHORIZED {
+        return anyhow!("{title}: give one of the node's admin.token_file with --token-file FILE or FAILBACK_TOKEN");
+    }
     let words = detail.map_or_else(|| title.clone(), |detail| format!("{title}: {detail}"));
     match kind.rsplit(':').next() {
         Some("bad-configuration") => BadConfiguration(words).into(),

@@ -7,7 +7,7 @@
 //!                    └▶ check ─▶ config
 //! ```
 //!
-//! Exit codes: 0 good, 1 failed, 2 usage (clap's own), 78 bad configuration (`EX_CONFIG` of sysexits.h).
+//! Exit codes: 0 good, 1 failed, 2 usage (clap's own, too), 78 bad configuration (`EX_CONFIG` of sysexits.h).
 
 mod args;
 mod check;
@@ -52,19 +52,27 @@ async fn ask(command: Command, client: &Client) -> anyhow::Result<()> {
     match command {
         Command::Status { watch, output } => look::status(client, watch, output.json).await,
         Command::Top { interval, samples } => look::top(client, Duration::from_secs_f64(interval), samples).await,
-        Command::Why { pair, output } => look::why(client, &pair, output.json).await,
+        Command::Why { pair, output } => look::why(client, &client.pair(pair).await?, output.json).await,
         Command::Events { follow: true, since, output, .. } => look::follow(client, since, output.json).await,
         Command::Events { since, limit, output, .. } => look::events(client, since, limit, output.json).await,
         Command::Sessions { route, limit, output } => {
             look::sessions(client, route.as_deref(), limit, output.json).await
         }
-        Command::Resync { pair, epoch, of, output } => order::resync(client, &pair, epoch, of, output.json).await,
-        Command::Switch { pair, to, now, force, output, .. } => {
-            order::switch(client, &pair, to, now, force, output.json).await
+        Command::Resync { pair, epoch, of, output } => {
+            order::resync(client, &client.pair(pair).await?, epoch, of, output.json).await
         }
-        Command::Migration { pair, action, output } => order::migration(client, &pair, action, output.json).await,
-        Command::Freeze { pair, output } => order::freeze(client, &pair, "freeze", output.json).await,
-        Command::Unfreeze { pair, output } => order::freeze(client, &pair, "unfreeze", output.json).await,
+        Command::Switch { pair, to, now, force, output, .. } => {
+            order::switch(client, &client.pair(pair).await?, to, now, force, output.json).await
+        }
+        Command::Migration { pair, action, output } => {
+            order::migration(client, &client.pair(pair).await?, action, output.json).await
+        }
+        Command::Freeze { pair, output } => {
+            order::freeze(client, &client.pair(pair).await?, "freeze", output.json).await
+        }
+        Command::Unfreeze { pair, output } => {
+            order::freeze(client, &client.pair(pair).await?, "unfreeze", output.json).await
+        }
         Command::Reload { force, output } => order::reload(client, force, output.json).await,
         Command::Alerts { command: AlertsCommand::Test { output } } => order::test_alerts(client, output.json).await,
         // Need no node; `execute` has done them.
@@ -84,9 +92,17 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
         Some(errors) => writeln!(anstream::stderr(), "{errors}"),
         None => writeln!(anstream::stderr(), "failback: {error:#}"),
     };
-    let bad = config.is_some() || error.is::<client::BadConfiguration>();
-    if bad { ExitCode::from(78) } else { ExitCode::FAILURE }
+    match error {
+        _ if config.is_some() || error.is::<client::BadConfiguration>() => ExitCode::from(78),
+        error if error.is::<Usage>() => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    }
 }
+
+/// What was typed can't be meant, as the node's answer shows.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
 
 /// Whoever read our output has seen enough (`failback events -f | head`).
 #[derive(Debug, thiserror::Error)]

@@ -1,14 +1,15 @@
 //! The commands that give orders.
 
 use super::{
-    args::{MigrationArg, SideArg},
+    Usage,
+    args::{MigrationArg, SideArg, ToArg},
     client::{Client, decode, segment},
     write,
 };
 use crate::model::{
     Side,
     plain::plain,
-    view::{AlertsTestAnswer, ChannelTest, OrderAnswer, ReloadAnswer, ResyncAnswer},
+    view::{AlertsTestAnswer, ChannelTest, OrderAnswer, PairView, ReloadAnswer, ResyncAnswer, UpstreamRole},
 };
 use serde_json::{Map, Value, json};
 
@@ -38,16 +39,30 @@ pub(super) async fn resync(
 pub(super) async fn switch(
     client: &Client,
     pair: &str,
-    to: Option<SideArg>,
+    to: Option<ToArg>,
     now: bool,
     force: bool,
     as_json: bool,
 ) -> anyhow::Result<()> {
     let order = match to {
-        Some(to) => json!({ "to": Side::from(to).as_str(), "now": now, "force": force }),
+        Some(ToArg::Side(to)) => json!({ "to": Side::from(to).as_str(), "now": now, "force": force }),
+        Some(ToArg::Name(name)) => return Err(no_side(client, pair, &name).await.into()),
         None => json!({ "auto": true }),
     };
     give(client, &path(pair, "switch"), &order, as_json).await
+}
+
+/// What to say to somebody who named no side; who named a server hears on which side it is.
+async fn no_side(client: &Client, pair: &str, name: &str) -> Usage {
+    let view = client.get::<PairView>(&format!("/api/v1/pairs/{}", segment(pair))).await.ok();
+    let role = view.and_then(|view| view.upstreams.iter().find(|its| &*its.name == name).map(|its| its.role));
+    let name = plain(name);
+    Usage(match role {
+        Some(UpstreamRole::Primary) => format!("--to {name}: that is the primary; write --to primary"),
+        Some(UpstreamRole::Backup) => format!("--to {name}: that is a backup; write --to backup"),
+        Some(UpstreamRole::Elsewhere) => format!("--to {name}: that is another proxy's; clients can't be sent there"),
+        None => format!("--to {name}: write primary or backup"),
+    })
 }
 
 pub(super) async fn migration(client: &Client, pair: &str, action: MigrationArg, as_json: bool) -> anyhow::Result<()> {

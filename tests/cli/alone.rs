@@ -38,7 +38,6 @@ fn usage_errors_exit_with_2() {
         &["switch", "AGG_V", "--auto", "--now"],
         &["switch", "AGG_V", "--to", "middle"],
         &["migration", "AGG_V", "stop"],
-        &["resync"],
         &["resync", "AGG_V", "--epoch", "x"],
         &["status", "--watch", "--json"],
         &["top", "-d", "0"],

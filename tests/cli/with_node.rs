@@ -1,7 +1,9 @@
 //! Commands that ask a real node.
 
 use super::common::{
-    SOON, eventually,
+    SOON,
+    address::own_address,
+    eventually,
     process::{Process, command},
     proxy::{PAIR, Proxy},
     server::Server,
@@ -94,6 +96,40 @@ fn orders_are_given_and_what_they_did_is_said() {
 }
 
 #[test]
+fn the_only_pair_need_not_be_named_and_of_several_one_must_be() {
+    let (proxy, primary, backup) = node();
+    assert!(proxy.cli_says(&["why"]).starts_with("AGG_V is on its primary"));
+    proxy.cli_says(&["freeze"]);
+    assert!(proxy.pair().frozen);
+    proxy.cli_says(&["unfreeze"]);
+    proxy.cli_says(&["switch", "--to", "primary"]);
+    assert!(proxy.cli_says(&["resync"]).starts_with("nothing changed: "));
+    let (code, _, complaint) = ran(&proxy.cli(&["migration", "pause"]));
+    assert_eq!((code, complaint.contains("no migration")), (Some(1), true), "{complaint}");
+
+    let mut config = fs::read_to_string(proxy.config()).unwrap();
+    config.push_str(&format!(
+        "\n[pairs.AGG_W]\nprimary = {}\nbackups = [{}]\n[routes.others]\nlisten = \"{}\"\npair = \"AGG_W\"\n",
+        primary.toml(),
+        backup.toml(),
+        own_address()
+    ));
+    fs::write(proxy.config(), config).unwrap();
+    proxy.cli_says(&["reload"]);
+    let (code, _, complaint) = ran(&proxy.cli(&["why"]));
+    assert_eq!((code, complaint.as_str()), (Some(2), "failback: say which pair: AGG_V, AGG_W\n"));
+}
+
+#[test]
+fn who_names_a_server_where_a_side_is_wanted_hears_its_side() {
+    let (proxy, _primary, _backup) = node();
+    for (word, mend) in [("AGG_P", "--to primary"), ("AGG_B", "--to backup"), ("AGG_X", "primary or backup")] {
+        let (code, _, complaint) = ran(&proxy.cli(&["switch", PAIR, "--to", word]));
+        assert_eq!((code, complaint.contains(mend)), (Some(2), true), "{complaint}");
+    }
+}
+
+#[test]
 fn sessions_and_rates_are_shown() {
     let (proxy, _primary, _backup) = node();
     let mut client = proxy.client();
@@ -119,6 +155,7 @@ fn a_token_comes_from_a_file_or_the_environment() {
 
     let (code, _, complaint) = ran(&proxy.cli(&["status"]));
     assert_eq!((code, complaint.contains("A valid token is needed")), (Some(1), true), "{complaint}");
+    assert!(complaint.contains("--token-file") && complaint.contains("FAILBACK_TOKEN"), "{complaint}");
     assert!(proxy.cli_says(&["status", "--token-file", alone.to_str().unwrap()]).contains(PAIR));
     let (code, _, complaint) = ran(&proxy.cli(&["freeze", PAIR, "--token-file", alone.to_str().unwrap()]));
     assert_eq!((code, complaint.contains("The token may not do this")), (Some(1), true), "{complaint}");
