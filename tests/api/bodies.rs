@@ -37,6 +37,8 @@ fn what_is_wrong_with_a_body_is_said_with_the_field() {
         assert!(problem["detail"].as_str().unwrap().contains(word), "{line} {body}: {problem}");
         if let Some(field) = field {
             assert_eq!(problem["field"], field, "{line} {body}: {problem}");
+            let named = problem["detail"].as_str().unwrap().matches(&format!("`{field}`")).count();
+            assert!(named == 1 || !body.contains(field), "{line} {body}: {problem}");
         }
     }
     for query in ["limit=0", "limit=x", "limt=1", "limit=999999", "limit=1&limit=2"] {

@@ -100,9 +100,11 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let from = &mut serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut *from).map_err(|error| {
         let field = Some(error.path().to_string()).filter(|path| path != ".");
+        let inner = error.inner().to_string();
         let detail = match &field {
-            Some(field) => format!("`{field}`: {}", error.inner()),
-            None => error.inner().to_string(),
+            // A field nobody knows is named already.
+            Some(field) if !inner.contains(&format!("`{field}`")) => format!("`{field}`: {inner}"),
+            _ => inner,
         };
         Problem::bad_request(detail, field)
     })?;
