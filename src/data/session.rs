@@ -167,6 +167,9 @@ impl Session {
     }
 
     pub(super) fn view(&self, worker: usize, now: u32) -> SessionView {
+        let age = self.accepted.elapsed();
+        // Counted in whole seconds of the worker's clock, which may have begun before the session.
+        let idle = Duration::from_secs(u64::from(now.saturating_sub(self.touched.get()))).min(age);
         SessionView {
             id: format!("{worker}-{}", self.id),
             route: self.route.name.clone(),
@@ -174,8 +177,8 @@ impl Session {
             client: self.client_address().to_string(),
             upstream: self.upstream_name().cloned(),
             epoch: self.link().map_or_else(|| self.pair().turn().row.epoch, |link| link.epoch),
-            age: self.accepted.elapsed(),
-            idle: Duration::from_secs(u64::from(now.saturating_sub(self.touched.get()))),
+            age,
+            idle,
             bytes_to_upstream: self.to_upstream.get(),
             bytes_to_client: self.to_client.get(),
         }
