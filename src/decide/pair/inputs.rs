@@ -109,11 +109,13 @@ impl PairMachine {
         }
     }
 
-    /// Remembers which backups missed what the primary took while they were down.
+    /// Remembers which backups missed what the primary took while they were down. A primary that does not answer takes
+    /// nothing, also while it is not known yet to be down: both may have gone at the same time.
     pub(super) fn note_missed_traffic(&mut self) {
-        let on_primary = self.core.side == Side::Primary;
+        let takes = |active: &Upstream| active.health.is_up() && !active.health.is_failing();
+        let taking = self.core.side == Side::Primary && self.active().is_some_and(takes);
         let backups = self.upstreams.iter_mut().filter(|upstream| upstream.role == UpstreamRole::Backup);
-        for backup in backups.filter(|backup| on_primary && backup.health.is_down()) {
+        for backup in backups.filter(|backup| taking && backup.health.is_down()) {
             backup.missed_traffic = true;
         }
     }

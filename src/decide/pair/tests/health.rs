@@ -166,3 +166,30 @@ fn x5_on_the_primary_it_is_said_when_nobody_could_stand_in() {
     world.run(seconds(60.0));
     assert_eq!(world.blockers(), "");
 }
+
+#[test]
+fn a_backup_missed_traffic_only_while_the_primary_was_there_to_take_it() {
+    // Input: both servers of a frozen pair go at the same time, the backup returns, then the primary. Output: no note.
+    // Input: the backup is away for a while. Output: a note, until a signal for it.
+    let note = |world: &World| world.status().upstreams[1].note.clone();
+    let mut world = World::start(spec(), Stored::Nothing);
+    world.order(Order::Freeze(true));
+    world.set("AGG_P", Server::Killed);
+    world.set("AGG_B", Server::Killed);
+    world.run(seconds(30.0));
+    for name in ["AGG_B", "AGG_P"] {
+        world.set(name, Server::Alive);
+        world.run(seconds(60.0));
+    }
+    assert_eq!((world.state(), note(&world)), (State::OnPrimary, None));
+
+    let mut world = World::healthy(spec());
+    world.run(seconds(60.0));
+    world.set("AGG_B", Server::Killed);
+    world.run(seconds(30.0));
+    world.set("AGG_B", Server::Alive);
+    world.run(seconds(60.0));
+    assert_eq!(note(&world).as_deref(), Some("was down while the primary took traffic"));
+    assert_eq!(world.resync(Side::Backup, None), Verdict::SignalAccepted);
+    assert_eq!(note(&world), None);
+}
