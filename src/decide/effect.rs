@@ -134,6 +134,8 @@ impl Verdict {
 pub enum SignalRefusal {
     /// The pair is on its primary.
     NotFailedOver,
+    /// It is the primary's turn or not known whose, and nobody is served; why, in words.
+    NobodyServed(String),
     /// The primary fails its checks.
     PrimaryDown,
     /// The signal names another epoch.
@@ -160,7 +162,7 @@ impl SignalRefusal {
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::NotFailedOver => "not_failed_over",
+            Self::NotFailedOver | Self::NobodyServed(_) => "not_failed_over",
             Self::PrimaryDown => "primary_down",
             Self::WrongEpoch { .. } => "wrong_epoch",
             Self::NoSuchSide(_) => "no_such_side",

@@ -116,6 +116,7 @@ pub(super) fn verdict_words(verdict: &Verdict) -> String {
 pub(super) fn refusal_words(refusal: &SignalRefusal) -> String {
     match refusal {
         SignalRefusal::NotFailedOver => "it is the primary's turn; there is nothing to return from".into(),
+        SignalRefusal::NobodyServed(why) => format!("there is nothing to return from; nobody is served: {why}"),
         SignalRefusal::PrimaryDown => "the server does not pass its checks".into(),
         SignalRefusal::WrongEpoch { given, have } => format!("it is for epoch {given}, the pair is at epoch {have}"),
         SignalRefusal::NoSuchSide(side) => format!("the pair has no {side} this could be of"),

@@ -32,7 +32,7 @@ impl PairMachine {
 
     /// Somebody says that `of` holds everything again.
     pub(super) fn signal(&mut self, now: Time, ticket: Option<Ticket>, of: Side, epoch: Option<Epoch>) {
-        let verdict = match self.signal_target(of, epoch) {
+        let verdict = match self.signal_target(now, of, epoch) {
             Err(refusal) => Verdict::SignalIgnored(refusal),
             Ok(name) if self.is_resynced(&name, of) => Verdict::SignalRepeated,
             Ok(name) => match self.validate(now, &name, of, ticket) {
@@ -136,7 +136,7 @@ impl PairMachine {
     }
 
     /// Whom a signal is about, if it can be valid at all.
-    fn signal_target(&self, of: Side, epoch: Option<Epoch>) -> Result<UpstreamName, SignalRefusal> {
+    fn signal_target(&self, now: Time, of: Side, epoch: Option<Epoch>) -> Result<UpstreamName, SignalRefusal> {
         let target = match of {
             Side::Primary => self.home(),
             Side::Backup => {
@@ -149,7 +149,10 @@ impl PairMachine {
             return Err(SignalRefusal::WrongEpoch { given, have: self.core.epoch });
         }
         if (of == Side::Primary && self.core.side == Side::Primary) || self.core.adrift {
-            return Err(SignalRefusal::NotFailedOver);
+            return Err(match self.core.state {
+                State::NoServer => SignalRefusal::NobodyServed(self.explain(now).blockers.join("; ")),
+                _ => SignalRefusal::NotFailedOver,
+            });
         }
         if of == Side::Primary && self.is_home_here() {
             return Err(SignalRefusal::SameServer);

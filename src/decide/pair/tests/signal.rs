@@ -372,3 +372,17 @@ fn x1_a_primary_whose_name_leads_to_the_active_backup_is_no_place_to_return_to()
         assert!(why.contains("an address of AGG_B"), "{why}");
     }
 }
+
+#[test]
+fn n5_where_nobody_is_served_the_answer_to_a_signal_says_why() {
+    // Input: a signal while neither server answers and it is the primary's turn. Output: ignored, with what keeps the pair from
+    // serving.
+    let mut world = World::start(spec(), Stored::Nothing);
+    world.set("AGG_P", Server::Killed);
+    world.set("AGG_B", Server::Killed);
+    world.run(seconds(30.0));
+    assert_eq!(world.state(), State::NoServer);
+    let why = world.status().blockers.join("; ");
+    assert!(why.contains("AGG_P, whose turn it is, fails its checks") && why.contains("AGG_B"), "{why}");
+    assert_eq!(world.resync(Side::Primary, None), ignored(SignalRefusal::NobodyServed(why)));
+}
