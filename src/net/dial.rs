@@ -255,7 +255,9 @@ mod tests {
 
     /// An address where nobody listens.
     fn deserted() -> SocketAddr {
-        listener().1
+        // Not 127.0.0.1: the port may be given to an outgoing connection or to another test's listener there.
+        let listener = TcpListener::bind("127.0.77.1:0").unwrap();
+        listener.local_addr().unwrap()
     }
 
     /// A listener whose queue is full answers no SYN. The connections that fill it are returned too.

@@ -1,12 +1,15 @@
-//! Loopback addresses of a test's own. All of 127.0.0.0/8 is local, and a connection to it comes from 127.0.0.1, so a port
-//! of an own address is taken by nobody else while its server is down, nor by an outgoing connection of anybody.
+//! Loopback addresses of a test's own. All of 127.0.0.0/8 is local, and a connection to it comes from the address it goes to
+//! or from 127.0.0.1, so a port of an own address is taken by nobody else while its server is down.
+//!
+//! What this rests on: within one process no address is given out twice; two processes get the same ones only if their
+//! ids differ by a multiple of 32,512; and nobody listens on the very port at all addresses (`0.0.0.0`).
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     sync::atomic::{AtomicU16, Ordering},
 };
 
-/// A loopback address that no other test of this machine has now.
+/// A loopback address that no other test has; see above how sure that is.
 pub(crate) fn own_ip() -> IpAddr {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     let [high, low] = (std::process::id() as u16).to_be_bytes();

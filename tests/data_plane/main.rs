@@ -1,6 +1,9 @@
 //! The data plane on real sockets, with tables made by hand: what a client feels.
 
 #[cfg(test)]
+#[path = "../common/address.rs"]
+mod address;
+#[cfg(test)]
 mod bytes;
 #[cfg(test)]
 mod dials;

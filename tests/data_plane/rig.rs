@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "every test target compiles this anew and uses its own part of it")]
 
+use crate::address::own_address;
 use failback::{
     data::spawn_workers,
     model::{
@@ -260,7 +261,8 @@ pub(crate) fn close_all(id: u64, spare: Option<&str>, reason: EndReason) -> Clos
 
 /// A listening server, and its address.
 pub(crate) fn server() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // Tests drop it and dial its port, or bind it again.
+    let listener = TcpListener::bind(own_address()).unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }

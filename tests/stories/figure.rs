@@ -15,11 +15,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Far less than a client is held, with room for a busy machine.
+const PROMPTLY: Duration = Duration::from_secs(4);
+
 #[test]
 fn n1_a_proxy_whose_only_server_is_down_refuses_promptly_so_that_probes_go_to_the_other() {
     let (agg_p, agg_b) = servers();
     let proxy_p = Proxy::with_pair(&format!("primary = {}", agg_p.toml()));
     let proxy_b = Proxy::with_pair(&format!("primary = {}", agg_b.toml()));
+    proxy_p.until_health("AGG_P", HealthName::Up);
+    proxy_b.until_health("AGG_B", HealthName::Up);
     let addresses = [proxy_p.route, proxy_b.route];
     let (mut probe, served_by) = first_that_serves(&addresses);
     assert_eq!(served_by, "AGG_P");
@@ -30,13 +35,13 @@ fn n1_a_proxy_whose_only_server_is_down_refuses_promptly_so_that_probes_go_to_th
     let before = Instant::now();
     let (_probe, served_by) = first_that_serves(&addresses);
     assert_eq!(served_by, "AGG_B");
-    assert!(before.elapsed() < Duration::from_secs(1), "refused promptly, not after {:?}", before.elapsed());
+    assert!(before.elapsed() < PROMPTLY, "refused promptly, not after {:?}", before.elapsed());
 
     // And so it stays as long as the server is away: a refusal each time, no client is held.
     proxy_p.until_health("AGG_P", HealthName::Down);
     let before = Instant::now();
     assert!((0..10).all(|_| proxy_p.refuses()), "nobody serves here");
-    assert!(before.elapsed() < Duration::from_secs(2), "ten refusals took {:?}", before.elapsed());
+    assert!(before.elapsed() < PROMPTLY * 2, "ten refusals took {:?}", before.elapsed());
 
     agg_p.revive();
     eventually("PROXY_P serves again", || (!proxy_p.refuses()).then_some(()));

@@ -126,7 +126,7 @@ fn n6_in_poll_mode_a_timeout_that_is_not_less_than_the_interval_is_a_configurati
 #[test]
 fn x1_a_relapse_revokes_the_signal() {
     let (primary, backup) = servers();
-    let proxy = failed_over(&primary, &backup, "failback = { stable_for = \"2s\" }");
+    let proxy = failed_over(&primary, &backup, "failback = { stable_for = \"5s\" }");
     assert!(proxy.admin.resync(PAIR, "{}").accepted);
     assert_eq!(proxy.pair().state, PairStateName::Resynced);
 
@@ -137,7 +137,7 @@ fn x1_a_relapse_revokes_the_signal() {
     // Healthy again, for longer than stable_for; but what it missed meanwhile nobody vouches for.
     primary.revive();
     proxy.until_health("AGG_P", HealthName::Up);
-    throughout(Duration::from_secs(4), "the old signal is worth nothing", || proxy.pair().active_side == Side::Backup);
+    throughout(Duration::from_secs(7), "the old signal is worth nothing", || proxy.pair().active_side == Side::Backup);
 
     let epoch = proxy.pair().epoch.0;
     assert!(proxy.admin.resync(PAIR, &format!("{{\"epoch\": {epoch}}}")).accepted);
@@ -147,12 +147,12 @@ fn x1_a_relapse_revokes_the_signal() {
 #[test]
 fn x1_a_restart_keeps_side_and_epoch_but_not_a_signal_given_before_it() {
     let (primary, backup) = servers();
-    let mut proxy = failed_over(&primary, &backup, "failback = { stable_for = \"3s\" }");
+    let mut proxy = failed_over(&primary, &backup, "failback = { stable_for = \"5s\" }");
     assert!(proxy.admin.resync(PAIR, "{}").accepted);
 
     // Nobody watched the primary while the proxy was away: it may have failed meanwhile.
     proxy.restart();
-    throughout(Duration::from_secs(5), "on the backup still", || proxy.pair().active_side == Side::Backup);
+    throughout(Duration::from_secs(7), "on the backup still", || proxy.pair().active_side == Side::Backup);
     assert_eq!(proxy.pair().epoch.0, 2);
     assert_eq!(proxy.leads_to(), "AGG_B");
 
