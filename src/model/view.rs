@@ -16,7 +16,7 @@ pub struct StatusView {
     pub uptime_seconds: f64,
     /// When the running configuration was loaded (RFC 3339, UTC).
     pub config_loaded_at: String,
-    /// What an operator should look at, in words; empty when all is well.
+    /// What an operator should look at, in words, the pairs' blockers among it; empty when all is well.
     pub warnings: Vec<String>,
     /// The pairs, by name.
     pub pairs: Vec<PairView>,

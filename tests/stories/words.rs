@@ -49,6 +49,8 @@ fn status_says_each_fact_once_and_a_failed_check_has_one_wording() {
     once("AGG_B");
     let failure = proxy.pair().upstreams[1].last_failure.clone().expect("it failed");
     once(&failure);
+    let warnings = proxy.admin.status().warnings;
+    assert!(warnings.iter().any(|warning| warning.contains("AGG_B")), "all is not well: {warnings:?}");
     let told = format!("AGG_B is down: {failure}");
     assert!(proxy.events().iter().any(|event| event.message.ends_with(&told)), "{told}");
 

@@ -85,7 +85,7 @@ fn node(pair: PairView) -> StatusView {
         version: "0.1.0".into(),
         uptime_seconds: 349_200.0,
         config_loaded_at: "2026-03-01T00:00:00Z".into(),
-        warnings: vec!["the journal's disk is slow\u{1b}[2J".into()],
+        warnings: vec!["AGG_V: AGG_P fails its checks".into(), "the journal's disk is slow\u{1b}[2J".into()],
         pairs: vec![pair],
         routes: vec![RouteView {
             route: "probes".into(),

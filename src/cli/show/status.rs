@@ -11,7 +11,10 @@ use crate::model::{
     view::{HealthName, MigrationView, PairStateName, PairView, RouteView, StatusView},
 };
 use anstyle::Style;
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 /// A server's note is cut after so many columns: the lines below the tables and `why` have the whole of it.
 const NOTE: usize = 40;
@@ -25,8 +28,11 @@ pub(in crate::cli) fn page(view: &StatusView, now: SystemTime, width: Option<usi
         page.push('\n');
         page.push_str(&part);
     }
-    let warnings = view.warnings.iter().map(|warning| ("!", warning.clone(), BAD));
-    let notes: Vec<Note> = view.pairs.iter().flat_map(notes).chain(warnings).collect();
+    let mut notes: Vec<Note> = view.pairs.iter().flat_map(notes).collect();
+    // The pairs' blockers are among the warnings.
+    let told: BTreeSet<String> = notes.iter().map(|(_, text, _)| text.clone()).collect();
+    let more = view.warnings.iter().filter(|warning| !told.contains(*warning));
+    notes.extend(more.map(|warning| ("!", warning.clone(), BAD)));
     if !notes.is_empty() {
         page.push('\n');
     }

@@ -134,7 +134,7 @@ impl Driver {
     }
 }
 
-/// What the pair's blockers don't say already: `status` shows both.
+/// What the pair's blockers don't say, then the blockers.
 fn pair_warnings(view: &PairView, warnings: &mut Vec<String>) {
     let pair = &view.pair;
     let active = view.upstreams.iter().find(|its| its.name == view.active_upstream);
@@ -161,6 +161,7 @@ fn pair_warnings(view: &PairView, warnings: &mut Vec<String>) {
         ];
         warnings.extend(marks.iter().filter(|(set, _)| *set).map(|(_, mark)| format!("{pair}: {mark}")));
     }
+    warnings.extend(view.blockers.iter().map(|blocker| format!("{pair}: {blocker}")));
 }
 
 fn is_usable(upstream: &UpstreamView) -> bool {
