@@ -13,16 +13,16 @@
 //! serves by halves. Losing the API does not.
 
 use crate::{
-    config::{self, Config},
+    config::{self, Config, ConfigErrors, Finding},
     control::{
         admin::{AdminDeps, AdminServer, MetricsServer, Tokens},
-        alerts::{Alerts, Post},
+        alerts::{Alerts, Post, unusable_files},
         clock::Clock,
         driver::{Command, Inbox, Listeners, Parts, drive},
         journal::{Journal, StateLock},
         orders::Orders,
         reload, threads,
-        tls::Loaded,
+        tls::{Loaded, Trouble, certificates_out_of_time},
     },
     data,
     model::{
@@ -38,7 +38,7 @@ use std::{
     path::Path,
     sync::Arc,
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
     runtime::{Builder, Runtime},
@@ -60,7 +60,7 @@ const LAST_WRITE: Duration = Duration::from_secs(5);
 /// Runs a node until it is told to stop (SIGTERM, SIGINT). Blocks; makes its own runtimes and threads.
 ///
 /// # Errors
-/// [`config::ConfigErrors`] if the configuration is wrong; else whatever keeps the node from starting, or ended it.
+/// [`ConfigErrors`] if the configuration is wrong; else whatever keeps the node from starting, or ended it.
 pub fn run(path: &Path) -> anyhow::Result<()> {
     raise_descriptor_limit();
     let config = config::load(path)?;
@@ -138,20 +138,25 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     ended
 }
 
-/// Certificates and keys, which `failback check` looks at as a start does.
+/// What is in the files that the configuration names: `failback check` looks at certificates and keys as a start does, and at
+/// secrets as an alert that is sent. Returns what a node serves with all the same, and may be wrong.
 ///
 /// # Errors
-/// [`config::ConfigErrors::Files`], all of them.
-pub fn check_files(config: &Config) -> Result<(), config::ConfigErrors> {
-    load_tls(config).map(drop)
+/// All that is wrong.
+pub fn check_files(config: &Config) -> Result<Vec<Finding>, ConfigErrors> {
+    let mut findings = load_tls(config).map_or_else(|errors| errors.findings().to_vec(), |_loaded| Vec::new());
+    findings.extend(unusable_files(config));
+    if !findings.is_empty() {
+        findings.sort_by_key(|it| (it.line, it.column));
+        return Err(ConfigErrors::Wrong(findings));
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Ok(certificates_out_of_time(config, i64::try_from(now).unwrap_or(i64::MAX)))
 }
 
-fn load_tls(config: &Config) -> Result<Loaded, config::ConfigErrors> {
+fn load_tls(config: &Config) -> Result<Loaded, ConfigErrors> {
     let (loaded, troubles) = Loaded::default().renewed(config);
-    if troubles.is_empty() {
-        return Ok(loaded);
-    }
-    Err(config::ConfigErrors::Files(troubles.iter().map(ToString::to_string).collect()))
+    if troubles.is_empty() { Ok(loaded) } else { Err(Trouble::findings(&troubles, config)) }
 }
 
 fn bind_routes(config: &Config) -> anyhow::Result<Listeners> {

@@ -1,9 +1,12 @@
 //! `failback check`, and which configuration file is meant.
 
 use super::{ConfigArgs, Deeper, write};
-use crate::config::{self, Config, ConfigErrors};
+use crate::config::{self, Config, ConfigErrors, Finding};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 /// Where the configuration is looked for if nothing is said, in this order.
 const PLACES: &[&str] = &["failback.toml", "/etc/failback/failback.toml"];
@@ -24,14 +27,28 @@ pub(super) fn check(config: &ConfigArgs, schema: bool, as_json: bool, deeper: De
         return write(&format!("{:#}\n", config::schema()));
     }
     let path = config.path();
-    let load = |path: &PathBuf| config::load(path).and_then(|config| deeper(&config).map(|()| (path.clone(), config)));
+    let load = |path: PathBuf| {
+        let config = config::load(&path)?;
+        let warnings = deeper(&config)?;
+        Ok((path, config, warnings))
+    };
     let file = path.as_ref().ok().cloned();
-    match path.and_then(|path| load(&path)) {
-        Ok((path, config)) if as_json => write(&format!(
+    match path.and_then(load) {
+        Ok((path, config, warnings)) if as_json => write(&format!(
             "{}\n",
-            json!({ "file": path, "good": true, "findings": [] , "pairs": config.pairs.len(), "routes": config.routes.len() })
+            json!({
+                "file": path, "good": true, "findings": [], "warnings": warnings.iter().map(shown).collect::<Vec<_>>(),
+                "pairs": config.pairs.len(), "routes": config.routes.len()
+            })
         )),
-        Ok((path, config)) => write(&praise(&path, &config)),
+        Ok((path, config, warnings)) => {
+            for it in &warnings {
+                let place = format!("{}:{}:{}", it.file.display(), it.line, it.column);
+                // Without stderr there is nobody to tell.
+                let _ = writeln!(anstream::stderr(), "{place}: warning: {}: {}; {}", it.key, it.reason, it.mend);
+            }
+            write(&praise(&path, &config))
+        }
         Err(errors) => {
             if as_json {
                 write(&format!("{}\n", json!({ "file": file, "good": false, "findings": findings(&errors) })))?;
@@ -50,12 +67,10 @@ fn praise(path: &Path, config: &Config) -> String {
 fn findings(errors: &ConfigErrors) -> Vec<Value> {
     match errors {
         ConfigErrors::Unreadable { .. } | ConfigErrors::Nowhere(_) => vec![json!({ "reason": errors.to_string() })],
-        ConfigErrors::Files(words) => words.iter().map(|words| json!({ "reason": words })).collect(),
-        ConfigErrors::Wrong(findings) => findings
-            .iter()
-            .map(|it| {
-                json!({ "line": it.line, "column": it.column, "key": it.key, "reason": it.reason, "mend": it.mend })
-            })
-            .collect(),
+        ConfigErrors::Wrong(findings) => findings.iter().map(shown).collect(),
     }
+}
+
+fn shown(it: &Finding) -> Value {
+    json!({ "line": it.line, "column": it.column, "key": it.key, "reason": it.reason, "mend": it.mend })
 }

@@ -21,7 +21,7 @@ mod token;
 
 pub use args::{AlertsCommand, Command, ConfigArgs, LogFormatArg, NodeArgs, Output, RunArgs};
 
-use crate::config::ConfigErrors;
+use crate::config::{ConfigErrors, Finding};
 use client::Client;
 use std::{
     io::{self, Write},
@@ -29,8 +29,8 @@ use std::{
     time::Duration,
 };
 
-/// What is wrong with the files that a configuration names.
-pub type Deeper = fn(&crate::config::Config) -> Result<(), ConfigErrors>;
+/// What is wrong with the files that a configuration names; returns what only may be.
+pub type Deeper = fn(&crate::config::Config) -> Result<Vec<Finding>, ConfigErrors>;
 
 /// Carries out a command; `check` looks `deeper`. `whole` is the program's command line, for completions and the manual page.
 ///

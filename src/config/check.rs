@@ -42,6 +42,7 @@ pub(super) fn check(file: &File, path: &Path, findings: &mut Findings) -> Config
             .collect(),
         routes: named(&file.routes).filter_map(|(name, raw)| route(name, raw, &known, folder, findings)).collect(),
         alerts: alerts::check(file.alerts.here(), folder, findings),
+        files: Vec::new(),
         source: path.into(),
     }
 }

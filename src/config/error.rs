@@ -25,9 +25,6 @@ pub enum ConfigErrors {
     /// Everything that is wrong with it, in the order of the file; a line each.
     #[error("{}", lines(.0))]
     Wrong(Vec<Finding>),
-    /// What is in the files that it names is of no use; a line each.
-    #[error("{}", .0.join("\n"))]
-    Files(Vec<String>),
 }
 
 impl ConfigErrors {
@@ -35,7 +32,7 @@ impl ConfigErrors {
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         match self {
-            Self::Unreadable { .. } | Self::Nowhere(_) | Self::Files(_) => &[],
+            Self::Unreadable { .. } | Self::Nowhere(_) => &[],
             Self::Wrong(findings) => findings,
         }
     }
@@ -85,7 +82,11 @@ pub(super) struct Place {
 
 /// Collects what is wrong, so that all of it is said in one go.
 #[derive(Debug, Default)]
-pub(super) struct Findings(Vec<(Place, String, String)>);
+pub(super) struct Findings {
+    found: Vec<(Place, String, String)>,
+    /// Which files are named where: what is in them is looked at later.
+    pub(super) files: Vec<(Place, PathBuf)>,
+}
 
 impl Findings {
     /// Adds one: where, what is wrong, what to do about it.
@@ -93,27 +94,27 @@ impl Findings {
     pub(super) fn add(&mut self, place: &Place, reason: impl Into<String>, mend: impl Into<String>) {
         let reason = Some(reason.into()).filter(|reason| !reason.contains("-----BEGIN"));
         let reason = reason.unwrap_or_else(|| "what stands here looks like a key or a certificate".into());
-        self.0.push((place.clone(), reason, mend.into()));
+        self.found.push((place.clone(), reason, mend.into()));
     }
 
     /// `value` if nothing was found.
     pub(super) fn or<T>(self, value: T, text: &str, file: &Path) -> Result<T, ConfigErrors> {
-        if self.0.is_empty() { Ok(value) } else { Err(self.into_errors(text, file)) }
+        if self.found.is_empty() { Ok(value) } else { Err(self.into_errors(text, file)) }
     }
 
     /// All that was found in `text`, in its order.
     pub(super) fn into_errors(mut self, text: &str, file: &Path) -> ConfigErrors {
-        self.0.sort();
-        self.0.dedup();
+        self.found.sort();
+        self.found.dedup();
         let finding = |(place, reason, mend): (Place, String, String)| {
             let (line, column) = line_and_column(text, place.start);
             Finding { file: file.into(), line, column, key: place.key, reason, mend }
         };
-        ConfigErrors::Wrong(self.0.into_iter().map(finding).collect())
+        ConfigErrors::Wrong(self.found.into_iter().map(finding).collect())
     }
 }
 
-fn line_and_column(text: &str, start: usize) -> (usize, usize) {
+pub(super) fn line_and_column(text: &str, start: usize) -> (usize, usize) {
     let before = text.get(..start).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)

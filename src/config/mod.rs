@@ -10,6 +10,7 @@
 mod check;
 mod error;
 mod file;
+mod named;
 mod path;
 mod read;
 mod url;
@@ -17,6 +18,7 @@ mod values;
 mod whole;
 
 pub use error::{ConfigErrors, Finding};
+pub use named::NamedFile;
 
 use crate::model::{
     NodeName, PairName, RouteName, alert::AlertsSpec, proxy_protocol::ProxyProtocolSpec, spec::PairSpec,
@@ -82,7 +84,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
     }
     let document = DeValue::Table(document.into_inner());
     let file: file::File = read::Read::read(&read::Given::document(&document), &mut findings).unwrap_or_default();
-    let config = check::check(&file, path, &mut findings);
+    let mut config = check::check(&file, path, &mut findings);
+    config.files = findings.files.drain(..).map(|(place, path)| NamedFile::new(place, path, text)).collect();
     findings.or(config, text, path)
 }
 
@@ -109,6 +112,8 @@ pub struct Config {
     pub routes: BTreeMap<RouteName, RouteConfig>,
     /// `[alerts]`.
     pub alerts: AlertsSpec,
+    /// The files of `tls` and `[alerts]`, where they are named.
+    pub files: Vec<NamedFile>,
     /// The file it was read from, for `reload` and messages.
     pub source: PathBuf,
 }

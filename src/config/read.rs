@@ -91,7 +91,7 @@ impl<'a> Given<'a> {
 }
 
 impl Place {
-    fn child(&self, key: &str, start: usize) -> Self {
+    pub(super) fn child(&self, key: &str, start: usize) -> Self {
         let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         let key = if bare { key.to_owned() } else { format!("{key:?}") };
         let key = if self.key.is_empty() { key } else { format!("{}.{key}", self.key) };

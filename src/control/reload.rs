@@ -5,7 +5,7 @@ use super::{
     admin::{NewTokens, Tokens},
     driver::Listeners,
     orders::OrderError,
-    tls::Loaded,
+    tls::{Loaded, Trouble},
 };
 use crate::{
     config::{self, Config, RouteConfig},
@@ -101,7 +101,7 @@ pub fn plan(running: &Running, force: bool) -> Result<Plan, OrderError> {
     }
     let (tls, troubles) = running.tls.renewed(&config);
     if !troubles.is_empty() {
-        return Err(OrderError::BadConfig(troubles.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")));
+        return Err(OrderError::BadConfig(Trouble::findings(&troubles, &config).to_string()));
     }
     let mut listeners = Listeners::new();
     for route in config.routes.values() {

@@ -1,21 +1,25 @@
 //! TLS as configured, loaded from its files, and loaded again when they change: whole or not at all for each pair and route,
 //! so that a file that is half written or does not fit its key leaves what was there.
 
+mod trouble;
+
+pub use trouble::{Trouble, certificates_out_of_time};
+
 use crate::{
     config::Config,
-    model::{PairName, RouteName, causes::chain, spec::PairSpec, table::UpstreamTls, tls::TerminateSpec},
+    model::{PairName, RouteName, spec::PairSpec, table::UpstreamTls, tls::TerminateSpec},
     net::tls::{Connector, SetupError, server_config},
 };
 use rustls::{ClientConfig, ServerConfig, pki_types::ServerName};
 use std::{
     collections::BTreeMap,
-    fmt,
     fs::Metadata,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
+use trouble::Owner;
 
 /// Everything that was loaded.
 #[derive(Debug, Clone, Default)]
@@ -43,15 +47,6 @@ struct PairSecrets {
     end: Option<i64>,
 }
 
-/// What could not be loaded; the rest was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
-    /// `pair` or `route`, and its name.
-    pub whose: String,
-    /// What is wrong, and the mend.
-    pub words: String,
-}
-
 /// Between two looks at the files.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -75,12 +70,6 @@ pub async fn changed(config: Config, loaded: Loaded, troubles: Vec<Trouble>) -> 
     }
 }
 
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: tls: {}", self.whose, self.words)
-    }
-}
-
 impl Loaded {
     /// Loads what `config` names. What is in `self` already and whose files did not change is taken over; so is what can't be
     /// loaded now, with a word about it. Blocks for the file system.
@@ -96,7 +85,7 @@ impl Loaded {
                 }
                 _ => load_route(spec),
             };
-            let whose = || format!("route `{}`", route.name);
+            let whose = || Owner::Route(route.name.clone());
             keep(&mut fresh.routes, &route.name, loaded, known, whose, &mut troubles);
         }
         for spec in config.pairs.values().filter(|spec| spec.tls.is_some()) {
@@ -107,7 +96,7 @@ impl Loaded {
                 }
                 _ => load_pair(spec),
             };
-            let whose = || format!("pair `{}`", spec.name);
+            let whose = || Owner::Pair(spec.name.clone());
             keep(&mut fresh.pairs, &spec.name, loaded, known, whose, &mut troubles);
         }
         (fresh, troubles)
@@ -190,7 +179,7 @@ fn keep<K: Ord + Clone, V: Clone>(
     name: &K,
     loaded: Result<V, SetupError>,
     known: Option<&V>,
-    whose: impl Fn() -> String,
+    whose: impl Fn() -> Owner,
     troubles: &mut Vec<Trouble>,
 ) {
     match loaded {
@@ -198,7 +187,7 @@ fn keep<K: Ord + Clone, V: Clone>(
             fresh.insert(name.clone(), secrets);
         }
         Err(error) => {
-            troubles.push(Trouble { whose: whose(), words: chain(&error) });
+            troubles.push(Trouble::new(whose(), &error));
             if let Some(known) = known {
                 fresh.insert(name.clone(), known.clone());
             }

@@ -16,11 +16,13 @@ pub(crate) struct Wish<'a> {
     pub(crate) usage: ExtendedKeyUsagePurpose,
     /// Days from now until it ends; negative: it has ended.
     pub(crate) days: i64,
+    /// Days from now until it begins.
+    pub(crate) since: i64,
 }
 
 impl Default for Wish<'_> {
     fn default() -> Self {
-        Self { common_name: "server", dns: &[], usage: ExtendedKeyUsagePurpose::ServerAuth, days: 90 }
+        Self { common_name: "server", dns: &[], usage: ExtendedKeyUsagePurpose::ServerAuth, days: 90, since: -30 }
     }
 }
 
@@ -67,9 +69,12 @@ impl Authority {
         params.is_ca = IsCa::ExplicitNoCa;
         let now = SystemTime::now();
         let day = Duration::from_secs(86_400);
-        params.not_before = (now - 30 * day).into();
-        let end = day * u32::try_from(wish.days.unsigned_abs()).unwrap();
-        params.not_after = if wish.days < 0 { now - end } else { now + end }.into();
+        let from_now = |days: i64| {
+            let span = day * u32::try_from(days.unsigned_abs()).unwrap();
+            if days < 0 { now - span } else { now + span }
+        };
+        params.not_before = from_now(wish.since).into();
+        params.not_after = from_now(wish.days).into();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         self.replace(&format!("{name}.key"), &key.serialize_pem());
         self.replace(&format!("{name}.pem"), &certificate.pem());

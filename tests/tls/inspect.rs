@@ -1,7 +1,7 @@
 //! `failback certs`.
 
 use crate::{
-    authority::Authority,
+    authority::{Authority, Wish},
     common::process::{command, run},
     passing::pair,
     server::Server,
@@ -69,8 +69,46 @@ fn files_that_do_not_fit_are_told_by_check_and_keep_a_node_from_starting() {
     for words in [["check"], ["run"]] {
         let output = command(&[env!("CARGO_BIN_EXE_failback")]).args(words).current_dir(dir.path()).output().unwrap();
         assert_eq!(output.status.code(), Some(78), "{words:?}");
-        assert!(String::from_utf8_lossy(&output.stderr).contains("is not that of the certificate"), "{words:?}");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let begins = told.starts_with("failback.toml:8:") && told.contains(": routes.r.tls.key: the key in ");
+        assert!(begins && told.contains("is not that of the certificate"), "{words:?}: {told}");
     }
+}
+
+/// They may be renewed any moment, so they are no mistake of the configuration's.
+#[test]
+fn check_warns_of_certificates_whose_time_is_over_or_has_not_come() {
+    let (authority, dir) = (Authority::new(), tempfile::tempdir().unwrap());
+    authority.sign("old", &Wish { days: -1, ..Wish::default() });
+    authority.sign("young", &Wish { since: 1, ..Wish::default() });
+    let path = |name: &str| authority.path(name);
+    let text = format!(
+        "[node]\nstate_dir = \"state\"\n[pairs.AGG_V]\nprimary = {{ name = \"P\", address = \"127.0.0.1:9\" }}\n[pairs.AGG_V.tls]\n\
+         ca = {:?}\ncert = {:?}\nkey = {:?}\n[routes.r]\nlisten = \"127.0.0.1:0\"\npair = \"AGG_V\"\n[routes.r.tls]\ncert = {:?}\nkey = {:?}\n",
+        path("ca.pem"),
+        path("old.pem"),
+        path("old.key"),
+        path("young.pem"),
+        path("young.key"),
+    );
+    fs::write(dir.path().join("failback.toml"), text).unwrap();
+    let check = |words: &[&str]| {
+        let mut check = command(&[env!("CARGO_BIN_EXE_failback")]);
+        check.arg("check").args(words).current_dir(dir.path()).output().unwrap()
+    };
+    let output = check(&[]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{told}");
+    assert!(
+        told.contains("failback.toml:7:8: warning: pairs.AGG_V.tls.cert: ") && told.contains("has expired on"),
+        "{told}"
+    );
+    assert!(
+        told.contains("failback.toml:13:8: warning: routes.r.tls.cert: ") && told.contains("is not valid before"),
+        "{told}"
+    );
+    let json: serde_json::Value = serde_json::from_slice(&check(&["--json"]).stdout).unwrap();
+    assert_eq!((&json["good"], &json["warnings"][0]["line"]), (&true.into(), &7.into()));
 }
 
 /// Its signatures can't be checked, so every handshake with it would fail.

@@ -83,6 +83,7 @@ pub(super) fn file(raw: &Field<FilePath>, folder: &Path, findings: &mut Findings
         let reason = format!("{} cannot be read: {error}", path.display());
         findings.add(&found.place, reason, "correct the path, or make the file readable");
     }
+    findings.files.push((found.place.clone(), path.clone()));
     Some(path)
 }
 

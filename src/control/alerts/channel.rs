@@ -1,9 +1,13 @@
 //! One recipient, and how a message gets there.
 
 use super::{mail, message::Message, outbox::Failure, webhook};
-use crate::model::{
-    alert::{AlertsSpec, SmtpSpec, WebhookSpec},
-    file,
+use crate::{
+    model::{
+        alert::{AlertsSpec, SmtpSpec, WebhookSpec},
+        causes::chain,
+        file,
+    },
+    net::tls::client_config,
 };
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -77,6 +81,18 @@ impl Channel {
             Err(_late) => Failure { words: format!("no answer within {} s", DEADLINE.as_secs()), refused: false },
         };
         Err(Failure { words: safe(&failure.words, secret.as_deref().map(|s| s.as_str())), ..failure })
+    }
+
+    /// What is wrong with its files: which one, why nothing can be sent with it, and the mend.
+    pub(super) fn unusable_files(&self) -> impl Iterator<Item = (&Path, String, &'static str)> {
+        let ca = match self {
+            Self::Mail { smtp, .. } => smtp.ca.as_deref(),
+            Self::Web { hook, .. } => hook.ca.as_deref(),
+        };
+        let ca = ca.and_then(|ca| client_config(Some(ca)).err().map(|error| (ca, chain(&error), error.mend())));
+        let secret =
+            self.secret_file().and_then(|path| Some((path, secret(path).err()?.words, "write it as one line")));
+        ca.into_iter().chain(secret)
     }
 
     fn secret_file(&self) -> Option<&Path> {

@@ -26,6 +26,7 @@ pub use watch::{Change, Watch};
 
 use super::orders::{OrderError, Reply};
 use crate::{
+    config::{Config, Finding},
     model::{
         NodeName,
         alert::{Alert, AlertKey, AlertResult, AlertsSpec},
@@ -38,6 +39,23 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::{mpsc, watch as level};
+
+/// Which files of `[alerts]` nothing can be sent with. No mistake at a start, which no alert is worth failing; they are read
+/// anew whenever they are needed. Blocks for the file system.
+#[must_use]
+pub fn unusable_files(config: &Config) -> Vec<Finding> {
+    let mut all: Vec<Finding> = Vec::new();
+    for channel in channel::channels(&config.alerts) {
+        for (file, reason, mend) in channel.unusable_files() {
+            let finding = config.finding(&["alerts"], Some(file), reason, mend);
+            // Each recipient of a mail server is a channel of its own.
+            if !all.contains(&finding) {
+                all.push(finding);
+            }
+        }
+    }
+    all
+}
 
 /// Letters on their way to the post at most.
 const QUEUE: usize = 1_024;

@@ -188,8 +188,9 @@ fn critical(whose: &str) -> String {
     format!("{whose}, or one that vouches for it, has an extension that must be understood and is not known here")
 }
 
-/// A day, in UTC.
-pub(super) fn date(seconds: i64) -> String {
+/// A moment in seconds since 1970 as people write it, in UTC.
+#[must_use]
+pub fn date(seconds: i64) -> String {
     let since = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
 }

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 /// More than this is no file of certificates.
 const MOST_BYTES: u64 = 4 << 20;
+const PRIVATE_KEY: &str = "private key";
 
 /// Why a file is of no use. Never shows what is in it.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +39,7 @@ pub enum FileError {
         what: &'static str,
     },
     /// The certificate and the key don't belong together.
-    #[error("the key in {} is not that of the certificate in {}; are both files of the same renewal?", .key.display(), .cert.display())]
+    #[error("the key in {} is not that of the certificate in {}", .key.display(), .cert.display())]
     Mismatch {
         /// The certificate's file.
         cert: PathBuf,
@@ -48,6 +49,31 @@ pub enum FileError {
     /// The library can't use it.
     #[error("what is in {} can't be used", .0.display())]
     Unusable(PathBuf, #[source] Error),
+}
+
+impl FileError {
+    /// The file to look at.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        match self {
+            Self::Unreadable(path, _) | Self::Damaged(path) | Self::Unusable(path, _) => path,
+            Self::Missing { path, .. } => path,
+            Self::Mismatch { key, .. } => key,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn mend(&self) -> &'static str {
+        match self {
+            Self::Unreadable(..) => "correct the path, or make the file readable",
+            Self::Damaged(_) => "write it anew, whole and as PEM",
+            Self::Missing { what: PRIVATE_KEY, .. } => "name the PEM file that has it; it must not be encrypted",
+            Self::Missing { .. } => "name the PEM file that has it",
+            Self::Mismatch { .. } => "are both files of the same renewal?",
+            Self::Unusable(..) => "have it made anew, with an ECDSA, RSA or Ed25519 key",
+        }
+    }
 }
 
 /// The certificates of the authorities in `path`.
@@ -69,7 +95,7 @@ pub(super) fn roots(path: &Path) -> Result<RootCertStore, FileError> {
 pub(super) fn identity(files: &IdentityFiles) -> Result<Arc<CertifiedKey>, FileError> {
     let chain = certificates(&files.cert)?;
     let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?);
-    let key = Zeroizing::new(key.map_err(|error| told(&error, &files.key, "private key"))?);
+    let key = Zeroizing::new(key.map_err(|error| told(&error, &files.key, PRIVATE_KEY))?);
     let key = any_supported_type(&key).map_err(|error| FileError::Unusable(files.key.clone(), error))?;
     // Compared here: the library's own comparison reads no certificate of version 1, which our peer may well accept.
     let leaf = chain.first().and_then(|leaf| Certificate::read(leaf).ok());

@@ -19,7 +19,7 @@ mod verify;
 pub use certificate::Certificate;
 pub use channel::{Channel, MOST_RECORD, Step, is_fragment, sealed_len};
 pub use facts::Facts;
-pub use failure::{VerifyError, classify, refused_until};
+pub use failure::{VerifyError, classify, date, refused_until};
 pub use files::{FileError, certificates};
 pub use names::{Offered, Rule, accept};
 pub use setup::{Connector, SetupError, client_config, server_config};

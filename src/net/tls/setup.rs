@@ -29,6 +29,26 @@ pub enum SetupError {
     Rustls(#[from] rustls::Error),
 }
 
+impl SetupError {
+    /// The file to look at.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(error) => Some(error.file()),
+            Self::Rustls(_) => None,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn mend(&self) -> &'static str {
+        match self {
+            Self::File(error) => error.mend(),
+            Self::Rustls(_) => "compare it with docs/tls.md",
+        }
+    }
+}
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
