@@ -2,6 +2,7 @@
 //! side that is active now, held again when that fails. It never gets another side than the table says (`X3`).
 
 use super::{
+    complain::About,
     handshake::{Failed, Unshaken, failed_with, with_server},
     header,
     pair::{Pair, Turn},
@@ -138,7 +139,7 @@ impl<'a> Wait<'a> {
             worker.report(pair, upstream, evidence);
         }
         match &error {
-            Unreached::Dial(error @ DialError::Local(_)) => worker.complaints.say(|| {
+            Unreached::Dial(error @ DialError::Local(_)) => worker.complaints.say(About::Dial, || {
                 tracing::warn!(pair = %pair.name, %upstream, error = chain(error), "a dial failed on this machine; the client waits");
             }),
             Unreached::Dial(_) => {}

@@ -1,6 +1,7 @@
 //! The door: accepting clients, turning away those there is no room for, and giving some to a worker with fewer.
 
 use super::{
+    complain::About,
     route::Route,
     session::refuse,
     shared::{Handed, Place},
@@ -71,7 +72,7 @@ struct Pause(Duration);
 impl Pause {
     async fn after(&mut self, worker: &Worker, route: &Route, error: &io::Error) {
         worker.stats.accept_pauses.add(1);
-        worker.complaints.say(|| {
+        worker.complaints.say(About::Accepting, || {
             tracing::warn!(route = %route.name, %error, "accepting is paused; clients wait in the kernel's queue");
         });
         tokio::time::sleep(self.0).await;

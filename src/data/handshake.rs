@@ -6,6 +6,7 @@
 //! the deadline: waiting for a place or a turn is our own affair.
 
 use super::{
+    complain::About,
     flow::{Broken, Lane, not_ready},
     secure::End,
     session::{Session, Way},
@@ -149,7 +150,7 @@ pub(super) async fn with_server(
 /// Counts a handshake with `upstream` that failed, and says so.
 pub(super) fn failed_with(worker: &Worker, session: &Session, upstream: &UpstreamName, failed: &Failed) {
     worker.stats.upstream_handshakes_failed[failed.reason as usize].add(1);
-    worker.complaints.say(|| {
+    worker.complaints.say(About::UpstreamHandshake, || {
         let pair = &session.pair().name;
         tracing::warn!(%pair, %upstream, reason = %failed.reason, "its TLS handshake failed: {}", failed.words);
     });

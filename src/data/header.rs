@@ -1,7 +1,7 @@
 //! The PROXY protocol on a session's two connections: the header that a client from a trusted network begins with, and the
 //! one its upstream gets. Where a route wants neither, neither costs a system call.
 
-use super::{admit::gone, flow::not_ready, secure::End, session::Session, worker::Worker};
+use super::{admit::gone, complain::About, flow::not_ready, secure::End, session::Session, worker::Worker};
 use crate::{
     model::{RefuseReason, causes::chain},
     net::{
@@ -61,7 +61,7 @@ pub(super) async fn take(worker: &Worker, session: &Session) -> Result<(), Refus
         Err(Missing::Left) => Err(RefuseReason::ClientGone),
         Err(error) => {
             let (route, peer) = (&session.route.name, session.peer);
-            worker.complaints.say(|| {
+            worker.complaints.say(About::Header, || {
                 tracing::warn!(%route, %peer, error = chain(&error), "no PROXY protocol header where there must be one");
             });
             Err(RefuseReason::ProxyHeader)

@@ -2,6 +2,7 @@
 
 use super::{
     admit::{self, Admitted},
+    complain::About,
     flow::Flow,
     handshake::{Unshaken, with_client},
     header,
@@ -240,7 +241,7 @@ async fn accept(worker: &Worker, session: &Session, config: Arc<rustls::ServerCo
     shaken.map_err(|unshaken| {
         let Unshaken::Failed(failed) = unshaken else { return RefuseReason::LocalTrouble };
         worker.stats.client_handshakes_failed[failed.reason as usize].add(1);
-        worker.complaints.say(|| {
+        worker.complaints.say(About::ClientHandshake, || {
             let (route, client) = (&session.route.name, session.client_address());
             tracing::warn!(%route, %client, reason = %failed.reason, "a client's TLS handshake failed: {}", failed.words);
         });

@@ -2,7 +2,7 @@
 //! it is with closing orders; the sessions' tasks run beside it.
 
 use super::{
-    complain::Complaints,
+    complain::{About, Complaints},
     handshake::Handshakes,
     pair::Pair,
     pipe::PipePool,
@@ -193,7 +193,9 @@ impl Worker {
         let client = match tokio::net::TcpStream::from_std(client) {
             Ok(client) => client,
             Err(error) => {
-                self.complaints.say(|| tracing::warn!(%error, "a client could not be registered with the event loop"));
+                self.complaints.say(About::EventLoop, || {
+                    tracing::warn!(%error, "a client could not be registered with the event loop");
+                });
                 return;
             }
         };
