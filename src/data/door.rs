@@ -89,17 +89,18 @@ fn is_the_clients(error: &io::Error) -> bool {
 /// Finds a place and a worker for a client.
 fn receive(worker: &Rc<Worker>, route: &Rc<Route>, client: TcpStream, peer: SocketAddr) {
     let Some(place) = Place::take(&worker.shared, &route.totals, worker.index, route.max_sessions.get()) else {
-        return refuse(route, &client, RefuseReason::MaxSessions);
+        return refuse(&route.door, &client, RefuseReason::MaxSessions);
     };
     let row = route.pair.turn().row;
     if row.admit == Admit::Hold && (row.hold.time.is_zero() || row.hold.max == 0) {
-        return refuse(route, &client, RefuseReason::NoServer);
+        return refuse(&route.door, &client, RefuseReason::NoServer);
     }
     let lightest = worker.shared.lightest(worker.index);
     if lightest == worker.index {
         return worker.begin(route, client, peer, place);
     }
-    let handed = Handed { route: route.name.clone(), client, peer, place: place.at(lightest) };
+    let (name, pair) = (route.name.clone(), route.pair.name.clone());
+    let handed = Handed { route: name, pair, client, peer, place: place.at(lightest) };
     match worker.shared.hand_over(lightest, handed) {
         Ok(()) => worker.stats.handed_over.add(1),
         Err(Handed { client, peer, place, .. }) => worker.begin(route, client, peer, place.at(worker.index)),

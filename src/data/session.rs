@@ -14,7 +14,12 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    model::{EndReason, Epoch, RefuseReason, UpstreamName, ports::Evidence, stats::FlowStats, view::SessionView},
+    model::{
+        EndReason, Epoch, RefuseReason, UpstreamName,
+        ports::Evidence,
+        stats::{DoorStats, FlowStats},
+        view::SessionView,
+    },
     net::{options, proxy_protocol::Endpoints},
 };
 use std::{
@@ -210,7 +215,7 @@ pub(super) async fn run(worker: Rc<Worker>, session: Rc<Session>) {
                 link.flow.ends[relayed.reason as usize].add(1);
             }
         }
-        Err(reason) => refuse(&session.route, &session.client, reason),
+        Err(reason) => refuse(&session.route.door, &session.client, reason),
     }
     worker.forget(&session);
 }
@@ -250,9 +255,9 @@ async fn accept(worker: &Worker, session: &Session, config: Arc<rustls::ServerCo
 }
 
 /// Turns a client away: promptly and with RST, so that one with a second address of its own goes there (`N1`).
-pub(super) fn refuse(route: &Route, client: impl std::os::fd::AsFd, reason: RefuseReason) {
+pub(super) fn refuse(door: &DoorStats, client: impl std::os::fd::AsFd, reason: RefuseReason) {
     options::reset_on_close(client);
-    route.door.refused[reason as usize].add(1);
+    door.refused[reason as usize].add(1);
 }
 
 /// Decides between FIN and RST before the sockets are closed.

@@ -46,6 +46,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Handed {
     pub(super) route: RouteName,
+    pub(super) pair: PairName,
     pub(super) client: TcpStream,
     pub(super) peer: SocketAddr,
     pub(super) place: Place,

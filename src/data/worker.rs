@@ -7,12 +7,12 @@ use super::{
     pair::Pair,
     pipe::PipePool,
     route::Route,
-    session::{Session, run},
+    session::{Session, refuse, run},
     shared::{Handed, Place, Shared},
     spin::Spin,
 };
 use crate::model::{
-    EndReason, PairName, RouteName, UpstreamName,
+    EndReason, PairName, RefuseReason, RouteName, UpstreamName,
     ports::{Evidence, Outcome, Progress, SessionQuery, WorkerPorts},
     stats::WorkerStats,
     table::RouteTable,
@@ -184,7 +184,10 @@ impl Worker {
         match route {
             Some(route) if !self.stopping.get() => self.begin(&route, handed.client, handed.peer, handed.place),
             // The route went while the client was on its way.
-            _ => crate::net::options::reset_on_close(&handed.client),
+            _ => {
+                let door = self.stats.door(&handed.route, &handed.pair);
+                refuse(&door, &handed.client, RefuseReason::Shutdown);
+            }
         }
     }
 
@@ -196,6 +199,8 @@ impl Worker {
                 self.complaints.say(About::EventLoop, || {
                     tracing::warn!(%error, "a client could not be registered with the event loop");
                 });
+                // The event loop has closed it.
+                route.door.refused[RefuseReason::LocalTrouble as usize].add(1);
                 return;
             }
         };
@@ -279,5 +284,58 @@ impl Worker {
 
     pub(super) fn tick(&self) {
         self.clock.set(self.clock.get().wrapping_add(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io::Read, net::TcpListener, os::fd::OwnedFd};
+
+    fn worker() -> Rc<Worker> {
+        let (shared, mut inboxes) = Shared::new(1);
+        let ports = WorkerPorts {
+            table: watch::channel(Arc::new(RouteTable::default())).1,
+            outcomes: mpsc::channel(1).0,
+            progress: watch::channel(Progress::default()).0,
+            queries: mpsc::channel(1).1,
+            stats: Arc::default(),
+        };
+        Worker::new(0, shared, inboxes.remove(0), ports, None).0
+    }
+
+    fn place(worker: &Worker, route: &str) -> Place {
+        Place::take(&worker.shared, &worker.shared.route(&route.into()), 0, 1).unwrap()
+    }
+
+    fn refused(worker: &Worker, reason: RefuseReason) -> u64 {
+        worker.stats.doors().iter().map(|door| door.refused[reason as usize].get()).sum()
+    }
+
+    #[test]
+    fn a_client_on_its_way_whose_route_went_is_reset_and_counted() {
+        let worker = worker();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, peer) = listener.accept().unwrap();
+        let place = place(&worker, "gone");
+        worker.take_over(Handed { route: "gone".into(), pair: "AGG_V".into(), client: accepted, peer, place });
+        assert_eq!(client.read(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+        assert_eq!(refused(&worker, RefuseReason::Shutdown), 1);
+    }
+
+    #[test]
+    fn a_client_that_the_event_loop_does_not_take_is_counted_and_gives_its_place_back() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _inside = runtime.enter();
+        let worker = worker();
+        let route = Rc::new(Route::new(&"probes".into(), worker.pair(&"AGG_V".into()), &worker.shared, &worker.stats));
+        // What is no socket can't be waited for.
+        let client = TcpStream::from(OwnedFd::from(tempfile::tempfile().unwrap()));
+        client.set_nonblocking(true).unwrap();
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        worker.begin(&route, client, peer, place(&worker, "probes"));
+        assert_eq!(refused(&worker, RefuseReason::LocalTrouble), 1);
+        assert!(Place::take(&worker.shared, &route.totals, 0, 1).is_some());
     }
 }
