@@ -10,7 +10,7 @@ use crate::{
 use std::{
     fs,
     io::{Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     time::Duration,
 };
 
@@ -74,23 +74,31 @@ fn clients_that_never_speak_keep_nobody_else_waiting() {
     proxy.launch();
     assert_eq!(PlainClient::connect(plain).server(), "OTHER_P");
 
-    let mute: Vec<_> = (0..MUTE)
-        .map(|number| {
-            let mut client = TcpStream::connect(proxy.route).unwrap();
-            if number % 2 == 0 {
-                client.write_all(&[0x16]).unwrap();
-            }
-            client
-        })
-        .collect();
-    let mut client = Client::connect(encrypted, &authority.ca(), "AGG_V").unwrap();
-    assert_eq!(client.ask("hello").unwrap(), "AGG_P:hello");
-    assert_eq!(PlainClient::connect(plain).server(), "OTHER_P");
-    let mut client = Client::connect(proxy.route, &authority.ca(), "AGG_V").unwrap();
-    assert_eq!(client.ask("hello").unwrap(), "AGG_P:hello");
     let failed =
         |peer| proxy.admin.metric("failback_tls_handshake_failures_total", &[("peer", peer), ("reason", "timed_out")]);
-    assert!(failed("client") < 200.0, "whoever waits behind the mute ones waits until some of them are closed");
+    let closed_meanwhile = || {
+        let mute: Vec<_> = (0..MUTE).map(|number| mute(proxy.route, number % 2 == 0)).collect();
+        let before = failed("client");
+        let mut client = Client::connect(encrypted, &authority.ca(), "AGG_V").unwrap();
+        assert_eq!(client.ask("hello").unwrap(), "AGG_P:hello");
+        assert_eq!(PlainClient::connect(plain).server(), "OTHER_P");
+        let mut client = Client::connect(proxy.route, &authority.ca(), "AGG_V").unwrap();
+        assert_eq!(client.ask("hello").unwrap(), "AGG_P:hello");
+        let after = failed("client");
+        drop(mute);
+        after - before
+    };
+    // Whoever waits behind the mute ones waits until hundreds of them are closed, with every crowd anew. On a busy machine
+    // their time may be over just then; with one crowd in five it is not.
+    assert!((0..5).any(|_| closed_meanwhile() < 200.0));
     assert_eq!(failed("upstream"), 0.0);
-    drop(mute);
+}
+
+/// A client that says nothing, or one byte and no second.
+fn mute(route: SocketAddr, begins: bool) -> TcpStream {
+    let mut client = TcpStream::connect(route).unwrap();
+    if begins {
+        client.write_all(&[0x16]).unwrap();
+    }
+    client
 }
