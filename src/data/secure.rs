@@ -47,8 +47,7 @@ pub(super) struct End {
     sent: usize,
     /// `close_notify` was sent.
     said_end: bool,
-    /// It takes no more bytes. What is still read from it may end as if it had said so: the reset was heard already, by the
-    /// direction that writes to it.
+    /// It takes no more bytes. Who writes to it heard the reset, so what is read from it may end as if it had said so.
     gone: bool,
 }
 
@@ -239,11 +238,13 @@ impl SecureFlow {
     ) -> Poll<Result<(), Broken>> {
         let mut moved = 0;
         loop {
+            let half = Self::split(&mut self.ends.borrow_mut(), self.way).1.fragment;
+            lane.session.stall(self.way, half, lane.worker.now());
             if !std::mem::take(&mut self.fresh) || !self.can_speak(from, cx) {
                 ready!(self.poll_flush(to, cx))?;
             }
-            if Self::split(&mut self.ends.borrow_mut(), self.way).1.fragment {
-                // The other direction wakes us when it has the rest.
+            if half {
+                // The other direction wakes us when it has the rest; the sweep ends the session if that takes too long.
                 return Poll::Pending;
             }
             if self.phase == Phase::Ended {
@@ -260,8 +261,7 @@ impl SecureFlow {
             if moved >= TURN_BYTES {
                 return pass_turn(cx);
             }
-            let full = Self::split(&mut self.ends.borrow_mut(), self.way).0.full;
-            if !full && ready!(from.poll_read_ready(cx)).is_err() {
+            if !Self::split(&mut self.ends.borrow_mut(), self.way).0.full && ready!(from.poll_read_ready(cx)).is_err() {
                 return Poll::Ready(Err(Broken::Source));
             }
             let turned = self.turn(from, to, lane)?;

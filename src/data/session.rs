@@ -32,6 +32,9 @@ use std::{
 };
 use tokio::{net::TcpStream, task::yield_now};
 
+/// Seconds that an end may take for the rest of a message, half of which came. An honest one sends it at once.
+const LONGEST_STALL: u32 = 10;
+
 /// One client and, once it is admitted, its upstream. Owned by its task; the worker's lists hold it too, to find it.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -53,6 +56,8 @@ pub(super) struct Session {
     pub(super) lively: Cell<bool>,
     /// Something may lie behind a mark of urgent data, of which no event tells.
     pub(super) urgent: Cell<bool>,
+    /// Which way nothing can be sent, and since when by the worker's clock.
+    stalled: Cell<Option<(Way, u32)>>,
     ordered: Cell<Option<EndReason>>,
     waker: OnceCell<Waker>,
     _place: Place,
@@ -88,6 +93,7 @@ impl Session {
             touched: Cell::new(now),
             lively: Cell::new(false),
             urgent: Cell::new(false),
+            stalled: Cell::new(None),
             ordered: Cell::new(None),
             waker: OnceCell::new(),
             _place: place,
@@ -145,6 +151,26 @@ impl Session {
             self.ordered.set(Some(reason));
             self.wake();
         }
+    }
+
+    /// Notes for the sweep whether only `half` of one of TLS's own messages has come from where `way` leads: nothing can be
+    /// sent there then.
+    pub(super) fn stall(&self, way: Way, half: bool, now: u32) {
+        match self.stalled.get() {
+            None if half => self.stalled.set(Some((way, now))),
+            Some((stalled, _)) if stalled == way && !half => self.stalled.set(None),
+            _ => {}
+        }
+    }
+
+    /// One end owes the rest of a message for too long: as good as gone.
+    pub(super) fn stalled_too_long(&self, now: u32) -> Option<EndReason> {
+        let (way, since) = self.stalled.get()?;
+        let reason = match way {
+            Way::ToUpstream => EndReason::UpstreamReset,
+            Way::ToClient => EndReason::ClientReset,
+        };
+        (now.saturating_sub(since) > LONGEST_STALL).then_some(reason)
     }
 
     /// Has it read what no event tells of.

@@ -48,6 +48,9 @@ fn look_at_some(worker: &Worker, route: &Route, id: u64) -> Option<u64> {
         if !timeout.is_zero() && session.idle_at_least(now) >= timeout {
             session.order_end(EndReason::Idle);
         }
+        if let Some(reason) = session.stalled_too_long(now) {
+            session.order_end(reason);
+        }
         if !session.lively.get() && session.accepted.elapsed() >= EVERY {
             session.lively.set(true);
             // A connection that has ended meanwhile tells its session itself.

@@ -3,14 +3,24 @@
 use crate::{
     authority::Authority,
     client::Client,
-    common::{address::own_address, client::Client as PlainClient, eventually, proxy::Proxy, within},
+    common::{
+        address::{own_address, own_ip},
+        client::Client as PlainClient,
+        eventually,
+        proxy::Proxy,
+        within,
+    },
     passing::{begun, ending, pair},
-    server::Server,
+    server::{Server, config},
 };
+use failback::model::view::HealthName;
+use rustls::{ServerConfig, ServerConnection};
 use std::{
     fs,
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -49,6 +59,68 @@ fn garbage_silence_and_one_byte_a_second_are_closed_and_others_are_served() {
         proxy.admin.metric("failback_refused_clients_total", &[("route", "probes"), ("reason", "tls_handshake")]);
     assert_eq!(refused, 52.0);
     drop(silent);
+}
+
+/// Before the rest of such a message has come nothing can be sent to that end, and it may never come.
+#[test]
+fn a_session_does_not_wait_for_ever_for_the_rest_of_a_message_of_tls_itself() {
+    let authority = Authority::new();
+    let address = never_done(&authority.server("v", &["AGG_V"]));
+    let pair = format!("primary = {{ name = \"AGG_P\", address = \"{address}\" }}\n{}", begun(&authority, ""));
+    let proxy = Proxy::with_pair(&pair);
+    proxy.until_health("AGG_P", HealthName::Up);
+    let mut client = TcpStream::connect(proxy.route).unwrap();
+    within(Duration::from_secs(60), "the session is reset", || {
+        // In vain once it is reset.
+        let _sent = client.write_all(b"hello\n");
+        let ended = [("route", "probes"), ("reason", "upstream_reset")];
+        (proxy.admin.metric("failback_session_ends_total", &ended) == 1.0).then_some(())
+    });
+}
+
+/// A server that keeps the last record of its last session ticket to itself.
+fn never_done(identity: &Path) -> SocketAddr {
+    let mut config = config(identity, None);
+    config.max_fragment_size = Some(32);
+    let config = Arc::new(config);
+    let listener = TcpListener::bind((own_ip(), 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let config = Arc::clone(&config);
+            std::thread::spawn(move || shake_and_stop(stream.unwrap(), config));
+        }
+    });
+    address
+}
+
+fn shake_and_stop(mut stream: TcpStream, config: Arc<ServerConfig>) -> std::io::Result<()> {
+    let mut tls = ServerConnection::new(config).unwrap();
+    while tls.is_handshaking() {
+        while tls.wants_write() {
+            tls.write_tls(&mut stream)?;
+        }
+        if tls.read_tls(&mut stream)? == 0 {
+            return Ok(());
+        }
+        tls.process_new_packets().map_err(std::io::Error::other)?;
+    }
+    let mut tickets = Vec::new();
+    while tls.wants_write() {
+        tls.write_tls(&mut tickets)?;
+    }
+    let mut last = 0;
+    loop {
+        let length = u16::from_be_bytes([tickets[last + 3], tickets[last + 4]]);
+        let next = last + 5 + usize::from(length);
+        if next == tickets.len() {
+            break;
+        }
+        last = next;
+    }
+    assert!(last > 0, "several records");
+    stream.write_all(&tickets[..last])?;
+    std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
 }
 
 /// More than a worker shakes hands with at a time, half of them with a first byte and no second.
