@@ -25,8 +25,9 @@ pub(super) const INBOX: usize = 1_024;
 const PACE_SLACK: Duration = Duration::from_millis(20);
 
 /// Descriptors that sessions leave to health checks, journal and API, so that those go on working when clients take all they can
-/// get; a quarter where there are few. The workers' pipes and listeners come on top.
-const RESERVE: u64 = 256;
+/// get; a quarter where there are few. The API's connections are half of them at most. The workers' pipes and listeners come
+/// on top.
+const RESERVE: u64 = 1024;
 
 /// One for all workers.
 #[derive(Debug)]
@@ -219,7 +220,7 @@ mod tests {
 
     #[test]
     fn some_descriptors_are_left_to_the_rest_of_the_process() {
-        assert_eq!(room(Some(20_000), 256), 9_744);
+        assert_eq!(room(Some(20_000), 256), 9_360);
         assert_eq!(room(Some(400), 24), 138);
         assert_eq!(room(Some(400), 4_000), 100);
         assert_eq!(room(None, 256), u64::MAX);

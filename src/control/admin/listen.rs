@@ -10,6 +10,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use rustix::process::{Resource, getrlimit};
 use std::{
     io,
     pin::pin,
@@ -22,8 +23,11 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Connections at once; further ones wait in the kernel's backlog.
-const MAX_CONNECTIONS: usize = 256;
+/// Connections at once, where there are descriptors for them; further ones wait in the kernel's backlog.
+const MAX_CONNECTIONS: u64 = 256;
+/// Of all descriptors, the part that a listener's connections may take. Clients leave a quarter to the rest of the process, and
+/// health checks need some of it.
+const SHARE: u64 = 16;
 /// From the end of one request (or the accept) to the end of the next one's header; so it closes idle connections too.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client that takes nothing of its answer for so long is gone.
@@ -50,7 +54,7 @@ pub(super) enum Peer {
 /// Serves `app` until `stop` is true (or its sender is gone), then ends what is under way and returns.
 pub(super) async fn serve(bound: Bound, app: Router, mut stop: watch::Receiver<bool>) -> io::Result<()> {
     let listener = Listener::new(bound)?;
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(most_connections()));
     let (mut connections, mut quiet_since) = (JoinSet::new(), None);
     let stopping = stop.clone();
     let mut stopped = pin!(stop.wait_for(|stop| *stop));
@@ -68,6 +72,12 @@ pub(super) async fn serve(bound: Bound, app: Router, mut stop: watch::Receiver<b
     let all_ended = async { while connections.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(STOP_TIMEOUT, all_ended).await;
     Ok(())
+}
+
+/// How many connections a listener has at once.
+pub(super) fn most_connections() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from((limit / SHARE).clamp(2, MAX_CONNECTIONS)).unwrap_or(2)
 }
 
 enum Listener {

@@ -105,7 +105,7 @@ struct Served {
     /// Questions to all workers at once.
     session_queries: Semaphore,
     scrapes: Arc<Semaphore>,
-    /// Followers of the events at once; fewer than connections, so that they never keep an operator out.
+    /// Followers of the events at once; half of the connections, so that they never keep an operator out.
     followers: Arc<Semaphore>,
 }
 
@@ -118,7 +118,7 @@ type Deps = axum::extract::State<Arc<Served>>;
 
 impl Served {
     fn new(deps: AdminDeps, document: utoipa::openapi::OpenApi) -> Self {
-        let followers = Arc::new(Semaphore::new(128));
+        let followers = Arc::new(Semaphore::new(listen::most_connections() / 2));
         Self { deps, document, session_queries: Semaphore::new(2), scrapes: scrapes(), followers }
     }
 }
