@@ -42,7 +42,7 @@ use std::{
 };
 use tokio::{
     runtime::{Builder, Runtime},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, watch},
 };
 
@@ -63,6 +63,9 @@ const LAST_WRITE: Duration = Duration::from_secs(5);
 /// [`ConfigErrors`] if the configuration is wrong; else whatever keeps the node from starting, or ended it.
 pub fn run(path: &Path) -> anyhow::Result<()> {
     raise_descriptor_limit();
+    let control = runtime()?;
+    // Before anything that takes time: it ends a process that does not listen for it yet.
+    let reloads = control.block_on(async { signal(SignalKind::hangup()) })?;
     let config = config::load(path)?;
     let lock = StateLock::take(&config.node.state_dir)?;
     let tokens = Tokens::load(config.admin.token_file.as_deref()).context("admin.token_file")?;
@@ -112,7 +115,6 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     };
     let mut levels = workers.progress.clone();
     let inbox = Inbox { requests, outcomes: workers.outcomes, progress: workers.progress, news, commands };
-    let control = runtime()?;
     let ended = control.block_on(async {
         tokio::spawn(async move {
             for level in &mut levels {
@@ -123,7 +125,7 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
         });
         tokio::select! {
             () = drive(parts, inbox) => Ok(()),
-            ended = heed_signals(commands_out) => ended,
+            ended = heed_signals(reloads, commands_out) => ended,
             fault = supervise(&workers.threads, &journal_thread, &table) => Err(fault),
         }
     });
@@ -242,14 +244,13 @@ fn runtime() -> anyhow::Result<Runtime> {
 }
 
 /// SIGHUP reloads; the first SIGTERM or SIGINT stops in order, the second one at once.
-async fn heed_signals(commands: mpsc::Sender<Command>) -> anyhow::Result<()> {
-    let mut reload = signal(SignalKind::hangup())?;
+async fn heed_signals(mut reloads: Signal, commands: mpsc::Sender<Command>) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut stopping = false;
     loop {
         let command = tokio::select! {
-            _ = reload.recv() => Command::Reload,
+            _ = reloads.recv() => Command::Reload,
             _ = terminate.recv() => Command::Stop,
             _ = interrupt.recv() => Command::Stop,
         };
@@ -257,8 +258,14 @@ async fn heed_signals(commands: mpsc::Sender<Command>) -> anyhow::Result<()> {
             return Ok(());
         }
         stopping |= command == Command::Stop;
-        // Full: so many are waiting that this one adds nothing.
-        let _full = commands.try_send(command);
+        pass_on(&commands, command);
+    }
+}
+
+/// The last place is for a stop. Of reloads so many are waiting then that one more adds nothing.
+fn pass_on(commands: &mpsc::Sender<Command>, command: Command) {
+    if command == Command::Stop || commands.capacity() > 1 {
+        let _stopping_already = commands.try_send(command);
     }
 }
 
@@ -285,7 +292,8 @@ async fn supervise(
 fn wait_for(thread: &JoinHandle<()>, limit: Duration) {
     let start = Instant::now();
     while !thread.is_finished() && start.elapsed() < limit {
-        std::thread::sleep(Duration::from_millis(5));
+        // A sleep that signals interrupt begins anew; under enough of them it has no end.
+        std::thread::park_timeout(Duration::from_millis(5));
     }
 }
 
@@ -293,4 +301,20 @@ fn wait_for(thread: &JoinHandle<()>, limit: Duration) {
 fn raise_descriptor_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _kept = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_is_passed_on_however_many_reloads_wait() {
+        let (commands_out, mut commands) = mpsc::channel(4);
+        for _ in 0..10 {
+            pass_on(&commands_out, Command::Reload);
+        }
+        pass_on(&commands_out, Command::Stop);
+        let passed: Vec<_> = std::iter::from_fn(|| commands.try_recv().ok()).collect();
+        assert_eq!(passed, [Command::Reload, Command::Reload, Command::Reload, Command::Stop]);
+    }
 }

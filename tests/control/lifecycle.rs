@@ -1,6 +1,6 @@
 //! Start and stop.
 
-use crate::common::{client::Client, eventually, proxy::Proxy, server::Server, throughout};
+use crate::common::{client::Client, eventually, process::Process, proxy::Proxy, server::Server, throughout};
 use failback::model::{Side, view::HealthName};
 use std::{fs, time::Duration};
 
@@ -75,4 +75,37 @@ fn a_proxy_that_was_frozen_blames_no_server() {
     assert_eq!(probe.server(), "AGG_P");
     assert_eq!(proxy.failovers(), 0.0);
     assert_eq!(proxy.pair().epoch.0, 1);
+}
+
+#[test]
+fn sighup_does_not_end_a_node_that_is_starting() {
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let proxy = Proxy::prepared(&format!("primary = {}\nbackups = [{}]\n", primary.toml(), backup.toml()));
+    let argv = [env!("CARGO_BIN_EXE_failback").into(), "run".into(), "-c".into(), proxy.config()];
+    let mut process = Process::start(&argv, &proxy.dir().join("proxy.log"));
+    let lock = proxy.dir().join("state").join("lock");
+    eventually("it has begun", || {
+        assert!(process.ended().is_none(), "{}", process.printed());
+        lock.exists().then_some(())
+    });
+    eventually("it is ready", || {
+        assert!(process.ended().is_none(), "{}", process.printed());
+        process.signal("HUP");
+        proxy.admin.get("/readyz").is_ok_and(|(code, _)| code == 200).then_some(())
+    });
+    assert_eq!(proxy.leads_to(), "AGG_P");
+}
+
+#[test]
+fn sigterm_is_heeded_in_a_storm_of_sighups() {
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let mut proxy = Proxy::start(&primary, &backup, "");
+    let storm = format!("while kill -HUP {}; do :; done", proxy.process().id());
+    let _storm = Process::start(&["sh", "-c", &storm], &proxy.dir().join("storm.log"));
+    eventually("it reloads", || proxy.process().printed().contains("reloaded by SIGHUP").then_some(()));
+
+    proxy.process().signal("TERM");
+
+    let status = eventually("the process has ended", || proxy.process().ended());
+    assert!(status.success(), "{status}");
 }
