@@ -72,6 +72,13 @@ impl Ledger {
         news
     }
 
+    /// The wall clock was set and shows `now`: no hour is over for it.
+    pub(super) fn clock_set(&mut self, by: i64, now: u64) {
+        for known in &mut self.0 {
+            known.told = known.told.saturating_add_signed(by).min(now);
+        }
+    }
+
     /// What stands.
     pub(super) fn standing(&self) -> impl Iterator<Item = &Alert> {
         self.0.iter().filter(|known| known.stands).map(|known| &known.alert)

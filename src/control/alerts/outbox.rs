@@ -132,6 +132,13 @@ impl Outbox {
         old as u64
     }
 
+    /// The wall clock was set and shows `seconds` now: what waits is no older for it.
+    pub(super) fn clock_set(&mut self, by: i64, seconds: u64) {
+        for item in &mut self.items {
+            item.queued = item.queued.saturating_add_signed(by).min(seconds);
+        }
+    }
+
     /// What waits.
     pub(super) fn items(&self) -> impl ExactSizeIterator<Item = &Item> {
         self.items.iter()
@@ -203,6 +210,20 @@ mod tests {
         assert_eq!(outbox.give_up(1_000 + GIVEN_UP_AFTER - 1), 0);
         assert_eq!(outbox.give_up(1_000 + GIVEN_UP_AFTER), 1);
         assert_eq!(outbox.due(), None);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_makes_nothing_older() {
+        let mut outbox = Outbox::new(vec![item(1)], Instant::now());
+        let (years, day) = (1_800_000_000, GIVEN_UP_AFTER);
+        outbox.clock_set(years, 1_010 + years.cast_unsigned());
+        assert_eq!(outbox.give_up(1_010 + years.cast_unsigned()), 0);
+        assert_eq!(outbox.give_up(999 + years.cast_unsigned() + day), 0);
+        outbox.clock_set(-years, 1_020);
+        assert_eq!(outbox.items().next().unwrap().queued, 1_000);
+        // Kept by a process whose clock was right, read by one whose clock was not yet.
+        outbox.clock_set(years, 5_000);
+        assert_eq!(outbox.give_up(5_000 + day), 1);
     }
 
     #[tokio::test]

@@ -66,6 +66,7 @@ pub struct Post {
     /// Something is not in the file yet.
     dirty: bool,
     not_kept: Option<String>,
+    wall: WallClock,
 }
 
 impl Post {
@@ -87,6 +88,7 @@ impl Post {
             testing: JoinSet::new(),
             dirty: false,
             not_kept: None,
+            wall: WallClock { shown: seconds(), at: Instant::now() },
         };
         post.configure(outboxes);
         post
@@ -137,6 +139,12 @@ impl Post {
     /// Whatever is due by now.
     fn look(&mut self) {
         let (now, seconds) = (Instant::now(), seconds());
+        if let Some(by) = self.wall.set_by(seconds, now) {
+            tracing::info!("the wall clock was set by {by} s; the age of alerts does not change");
+            self.ledger.clock_set(by, seconds);
+            self.routes.iter_mut().for_each(|route| route.outbox.clock_set(by, seconds));
+            self.dirty = true;
+        }
         for news in self.ledger.overdue(seconds) {
             self.post(&news);
         }
@@ -277,6 +285,23 @@ impl Post {
         }
         self.ends.metrics.alerts_pending(&pending);
         *self.ends.status.lock().unwrap_or_else(PoisonError::into_inner) = warnings;
+    }
+}
+
+/// Notices that somebody sets the wall clock: a machine may start without the right time and be given it later.
+#[derive(Debug)]
+struct WallClock {
+    shown: u64,
+    at: Instant,
+}
+
+impl WallClock {
+    /// By how many seconds it was set since the last question, unless that is hardly worth mentioning.
+    fn set_by(&mut self, shows: u64, now: Instant) -> Option<i64> {
+        let expected = self.shown + now.duration_since(self.at).as_secs();
+        (self.shown, self.at) = (shows, now);
+        let by = shows.cast_signed() - expected.cast_signed();
+        (by.abs() > 5).then_some(by)
     }
 }
 
