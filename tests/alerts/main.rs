@@ -15,6 +15,8 @@ mod foresight;
 #[cfg(test)]
 mod hook;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod node;
 #[cfg(test)]
 mod stories;

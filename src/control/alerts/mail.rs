@@ -1,50 +1,87 @@
 //! E-mail, by SMTP with TLS and a login.
 
-use super::{message::Message, outbox::Failure};
-use crate::model::{
-    alert::{SmtpSpec, SmtpTls},
-    causes::chain,
-    file,
+use super::{bounded::Bounded, message::Message, outbox::Failure};
+use crate::{
+    model::{
+        alert::{SmtpSpec, SmtpTls},
+        causes::chain,
+        file,
+    },
+    net::{
+        dial::{FirstWord, dial},
+        tls::client_config,
+    },
 };
 use lettre::{
-    AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
     address::Envelope,
     message::{
         Mailbox, MessageBuilder,
         header::{ContentType, HeaderName, HeaderValue},
     },
     transport::smtp::{
-        authentication::Credentials,
-        client::{Certificate, CertificateStore, Tls, TlsParameters},
+        self,
+        authentication::{Credentials, DEFAULT_MECHANISMS},
+        client::{AsyncSmtpConnection, AsyncTokioStream, Certificate, CertificateStore, TlsParameters},
         extension::ClientId,
     },
 };
-use std::time::Duration;
+use rustls::pki_types::ServerName;
+use std::{error::Error, sync::Arc, time::Duration};
+use tokio::{net::lookup_host, time::timeout};
+use tokio_rustls::TlsConnector;
 
-/// For each step of the conversation; the whole of it has a deadline of its own.
-const STEP: Duration = Duration::from_secs(15);
+/// For the connection alone; the whole conversation has a deadline of its own.
+const DIAL: Duration = Duration::from_secs(15);
+/// How long a server that has the mail is listened to.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// More than this is no file of certificates.
 const MOST_BYTES: u64 = 4 << 20;
 
 /// Hands `message` for `to` to the mail server.
 pub(super) async fn send(smtp: &SmtpSpec, to: &str, password: Option<&str>, message: &Message) -> Result<(), Failure> {
     let (envelope, mail) = compose(smtp, to, message)?;
-    let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(smtp.server.host.clone())
-        .port(smtp.server.port)
-        .hello_name(hello())
-        .tls(tls(smtp)?)
-        .timeout(Some(STEP));
+    let mut server = greeted(smtp).await?;
     if let (Some(login), Some(password)) = (&smtp.login, password) {
-        transport = transport.credentials(Credentials::new(login.user.clone(), password.to_owned()));
+        let login = Credentials::new(login.user.clone(), password.to_owned());
+        server.auth(DEFAULT_MECHANISMS, &login).await.map_err(|error| said(&error))?;
     }
-    let sent = transport.build().send_raw(&envelope, &mail).await;
-    sent.map(drop).map_err(|error| Failure { words: chain(&error), refused: error.is_permanent() })
+    server.send(&envelope, &mail).await.map_err(|error| said(&error))?;
+    // It has it: what becomes of the goodbye is no reason to send it again.
+    let _no_matter = timeout(GOODBYE, server.abort()).await;
+    Ok(())
 }
 
-fn tls(smtp: &SmtpSpec) -> Result<Tls, Failure> {
-    if smtp.tls == SmtpTls::None {
-        return Ok(Tls::None);
+/// A conversation with the mail server, secured as wanted.
+async fn greeted(smtp: &SmtpSpec) -> Result<AsyncSmtpConnection, Failure> {
+    let unusable = |error: &dyn Error| Failure { words: chain(error), refused: true };
+    let broken = |error: &dyn Error| Failure { words: chain(error), refused: false };
+    let host = smtp.server.host.as_str();
+    let addresses = lookup_host((host, smtp.server.port)).await.map_err(|error| broken(&error))?;
+    let addresses: Vec<_> = addresses.collect();
+    let stream = dial(&addresses, DIAL, FirstWord::Unknown).await.map_err(|error| broken(&error))?;
+    let peer = stream.peer_addr().map_err(|error| broken(&error))?;
+    let stream: Box<dyn AsyncTokioStream> = match smtp.tls {
+        SmtpTls::Implicit => {
+            let config = client_config(smtp.ca.as_deref()).map_err(|error| unusable(&error))?;
+            let name = ServerName::try_from(host.to_owned()).map_err(|error| unusable(&error))?;
+            let secure = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+            Box::new(Bounded::new(secure.map_err(|error| broken(&error))?, peer))
+        }
+        SmtpTls::StartTls | SmtpTls::None => Box::new(Bounded::new(stream, peer)),
+    };
+    let hello = hello();
+    let mut server = AsyncSmtpConnection::connect_with_transport(stream, &hello).await.map_err(|error| said(&error))?;
+    if smtp.tls == SmtpTls::StartTls {
+        server.starttls(starttls(smtp)?, &hello).await.map_err(|error| said(&error))?;
     }
+    Ok(server)
+}
+
+fn said(error: &smtp::Error) -> Failure {
+    Failure { words: chain(error), refused: error.is_permanent() }
+}
+
+fn starttls(smtp: &SmtpSpec) -> Result<TlsParameters, Failure> {
     let mut parameters = TlsParameters::builder(smtp.server.host.clone());
     if let Some(ca) = &smtp.ca {
         let failed = |words: String| Failure { words: format!("{}: {words}", ca.display()), refused: true };
@@ -52,13 +89,12 @@ fn tls(smtp: &SmtpSpec) -> Result<Tls, Failure> {
         let roots = Certificate::from_pem(&pem).map_err(|error| failed(chain(&error)))?;
         parameters = parameters.certificate_store(CertificateStore::None).add_root_certificate(roots);
     }
-    let parameters = parameters.build().map_err(|error| Failure { words: chain(&error), refused: true })?;
-    Ok(if smtp.tls == SmtpTls::Implicit { Tls::Wrapper(parameters) } else { Tls::Required(parameters) })
+    parameters.build().map_err(|error| Failure { words: chain(&error), refused: true })
 }
 
 /// All recipients are named in the mail, one is on its envelope.
 fn compose(smtp: &SmtpSpec, to: &str, message: &Message) -> Result<(Envelope, Vec<u8>), Failure> {
-    let failed = |error: &dyn std::error::Error| Failure { words: chain(error), refused: true };
+    let failed = |error: &dyn Error| Failure { words: chain(error), refused: true };
     let from: Mailbox = smtp.from.parse().map_err(|error| failed(&error))?;
     let recipient: Mailbox = to.parse().map_err(|error| failed(&error))?;
     let mut builder = MessageBuilder::new()

@@ -10,6 +10,7 @@
 //! The post has a thread of its own and nobody waits for it. What it took outlives `kill -9`; what a receiver took without
 //! our knowing (the process was killed just then) is sent again with the same id.
 
+mod bounded;
 mod channel;
 mod keep;
 mod ledger;
