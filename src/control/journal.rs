@@ -249,24 +249,39 @@ impl Keeper {
         } else if written.is_ok() {
             self.unsynced_since = None;
         }
-        self.judge(written.map(drop));
+        if asked.is_empty() { self.judge_unproven(written.map(drop)) } else { self.judge(written.map(drop)) }
     }
 
     fn housekeeping(&mut self) {
         if self.unsynced_since.is_some_and(|since| since.elapsed() >= LAZY_SYNC) {
             self.unsynced_since = None;
             let synced = self.store.sync();
-            self.judge(synced);
+            self.judge_unproven(synced);
         }
         let full = self.store.wants_compaction() && self.store.has_spare();
         if full || self.tidied.elapsed() >= TIDY_EVERY {
             self.tidied = Instant::now();
-            let mut tidied = self.store.tidy();
-            if !self.store.has_spare() {
-                // A spare that can't be made is no failure yet.
-                self.no_spare = std::mem::replace(&mut tidied, Ok(())).err();
+            if self.condition == Condition::Failing {
+                self.store.try_the_spare();
             }
-            self.judge(tidied);
+            let tidied = self.store.tidy();
+            self.no_spare = None;
+            match tidied {
+                Err(error) if !self.store.has_spare() => {
+                    self.no_spare = Some(error);
+                    // That is no failure yet.
+                    self.judge_unproven(Ok(()));
+                }
+                outcome => self.judge(outcome),
+            }
+        }
+    }
+
+    /// That this went well does not show that what failed before works again. News of it are an event, which would fail anew,
+    /// and so on without an end.
+    fn judge_unproven(&mut self, outcome: io::Result<()>) {
+        if outcome.is_err() || self.condition != Condition::Failing {
+            self.judge(outcome);
         }
     }
 

@@ -109,3 +109,25 @@ fn sigterm_is_heeded_in_a_storm_of_sighups() {
     let status = eventually("the process has ended", || proxy.process().ended());
     assert!(status.success(), "{status}");
 }
+
+#[test]
+fn a_state_directory_that_can_not_be_written_is_said_and_not_said_on_and_on() {
+    let (primary, backup) = (Server::start("AGG_P"), Server::start("AGG_B"));
+    let proxy = Proxy::start(&primary, &backup, "");
+    let state = proxy.dir().join("state");
+    let said = |kind| proxy.events().iter().filter(|event| event.kind == kind).count();
+    fs::remove_dir_all(&state).expect("it can be removed");
+    fs::write(&state, "").expect("something in its place");
+
+    let (code, why) = proxy.admin.post("/api/v1/pairs/AGG_V/freeze", "").expect("an answer");
+    assert_eq!(code, 409, "{why}");
+    eventually("it is said", || (said("journal_trouble") > 0).then_some(()));
+    throughout(Duration::from_millis(1500), "it is not said on and on", || said("journal_trouble") <= 2);
+    assert_eq!(proxy.leads_to(), "AGG_P");
+
+    fs::remove_file(&state).expect("it can be removed");
+    eventually("it goes on", || {
+        proxy.admin.post("/api/v1/pairs/AGG_V/freeze", "").is_ok_and(|(code, _)| code == 200).then_some(())
+    });
+    eventually("that is said, too", || (said("journal_recovered") == 1).then_some(()));
+}

@@ -163,6 +163,11 @@ impl Store {
         self.suspect || self.file.room() < self.file.size() / 2
     }
 
+    /// Leaves a file that can't be written for the spare, if there is one, at the next [`Self::tidy`].
+    pub(super) fn try_the_spare(&mut self) {
+        self.suspect |= self.has_spare();
+    }
+
     /// What has time: compacts a file that is half full, makes the next spare.
     pub(super) fn tidy(&mut self) -> io::Result<()> {
         self.notice_removal()?;
