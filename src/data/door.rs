@@ -28,7 +28,7 @@ use tokio::task::{JoinHandle, spawn_local};
 const BURST: usize = 64;
 /// The first and the longest pause when there are no descriptors.
 const PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Accepts on this worker's socket of `set` until the task is aborted.
 pub(super) fn open(worker: &Rc<Worker>, route: &Rc<Route>, set: &Arc<ListenerSet>) -> JoinHandle<()> {
