@@ -49,3 +49,18 @@ fn a_second_node_does_not_take_a_socket_that_answers() {
     assert!(said.contains("another process answers"), "{said}");
     assert!(first.cli_says(&["status"]).contains("AGG_V"));
 }
+
+#[test]
+fn a_socket_that_was_removed_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("failback.sock");
+    let (mut proxy, _primary, _backup) = on_socket(&path);
+    proxy.launch();
+    std::fs::remove_file(&path).unwrap();
+    eventually("it is there again", || proxy.cli(&["status"]).status.success().then_some(()));
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o660);
+
+    proxy.process().signal("TERM");
+    eventually("the node ends", || proxy.process().ended());
+    assert!(!path.exists());
+}

@@ -71,7 +71,8 @@ pub(super) fn bind_tcp(address: SocketAddr) -> Result<std::net::TcpListener, Adm
     listening().map_err(|source| AdminError::Listen { address: address.to_string(), source })
 }
 
-fn bind_unix(path: &Path) -> Result<Bound, AdminError> {
+/// Binds a unix socket; its file must not be there, or be left behind by a process that is gone.
+pub(super) fn bind_unix(path: &Path) -> Result<Bound, AdminError> {
     let error = |source| AdminError::Listen { address: format!("unix:{}", path.display()), source };
     let address = SockAddr::unix(path).map_err(error)?;
     let socket = || Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None);
@@ -100,6 +101,14 @@ fn bind_unix(path: &Path) -> Result<Bound, AdminError> {
         io::Result::Ok(Bound::Unix(socket.into(), file))
     };
     listening().map_err(error)
+}
+
+impl SocketFile {
+    /// The path, if there is nothing any more.
+    pub(super) fn removed(&self) -> Option<&Path> {
+        let there = fs::symlink_metadata(&self.path);
+        there.is_err_and(|error| error.kind() == io::ErrorKind::NotFound).then_some(&self.path)
+    }
 }
 
 impl Drop for SocketFile {

@@ -1,7 +1,7 @@
 //! Accepting and serving HTTP/1.1 connections, with a bound on everything a client can take from us.
 
 use super::{
-    bind::{Bound, SocketFile},
+    bind::{Bound, SocketFile, bind_unix},
     stall::WriteDeadline,
 };
 use axum::{Extension, Router, body::Body};
@@ -39,7 +39,8 @@ const MAX_HEADER_BYTES: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
 /// Without descriptors there is nothing to do but to wait until others let go of theirs.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
+/// Between two looks whether a unix socket can still be found.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Between two lines in the log about it.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 
@@ -53,16 +54,21 @@ pub(super) enum Peer {
 
 /// Serves `app` until `stop` is true (or its sender is gone), then ends what is under way and returns.
 pub(super) async fn serve(bound: Bound, app: Router, mut stop: watch::Receiver<bool>) -> io::Result<()> {
-    let listener = Listener::new(bound)?;
+    let mut listener = Listener::new(bound)?;
     let permits = Arc::new(Semaphore::new(most_connections()));
     let (mut connections, mut quiet_since) = (JoinSet::new(), None);
     let stopping = stop.clone();
     let mut stopped = pin!(stop.wait_for(|stop| *stop));
+    let mut look = tokio::time::interval(LOOK_EVERY);
     loop {
         let accepted = tokio::select! {
             _ = &mut stopped => break,
             // Reaps what ended, so that the set stays as small as the number of permits.
             Some(_) = connections.join_next() => continue,
+            _ = look.tick() => {
+                listener.renew();
+                continue;
+            }
             accepted = accept(&listener, &permits, &mut quiet_since) => accepted,
         };
         let (stream, peer, permit) = accepted;
@@ -82,17 +88,25 @@ pub(super) fn most_connections() -> usize {
 
 enum Listener {
     Tcp(tokio::net::TcpListener),
-    Unix { socket: tokio::net::UnixListener, _removed_with_it: SocketFile },
+    Unix { socket: tokio::net::UnixListener, file: SocketFile },
 }
 
 impl Listener {
     fn new(bound: Bound) -> io::Result<Self> {
         Ok(match bound {
             Bound::Tcp(listener) => Self::Tcp(tokio::net::TcpListener::from_std(listener)?),
-            Bound::Unix(listener, file) => {
-                Self::Unix { socket: tokio::net::UnixListener::from_std(listener)?, _removed_with_it: file }
-            }
+            Bound::Unix(listener, file) => Self::Unix { socket: tokio::net::UnixListener::from_std(listener)?, file },
         })
+    }
+
+    /// A socket whose file somebody removed can't be reached any more: another one is made. What fails is tried again.
+    fn renew(&mut self) {
+        let Self::Unix { file, .. } = self else { return };
+        let Some(path) = file.removed() else { return };
+        if let Some(renewed) = bind_unix(path).ok().and_then(|bound| Self::new(bound).ok()) {
+            tracing::warn!(path = %path.display(), "the admin socket was removed; it is made anew");
+            *self = renewed;
+        }
     }
 
     async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
