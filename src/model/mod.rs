@@ -8,6 +8,7 @@ pub mod alert;
 pub mod causes;
 pub mod durations;
 pub mod file;
+pub mod group;
 pub mod id;
 pub mod plain;
 pub mod ports;
