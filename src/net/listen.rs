@@ -26,18 +26,35 @@ const BACKLOG: i32 = 65_535;
 /// # Errors
 /// [`NetError::InUse`], or whatever else keeps the address from being bound.
 pub fn bind_set(address: SocketAddr, workers: usize) -> Result<ListenerSet, NetError> {
+    bind_set_to(address, workers, Presence::Now)
+}
+
+/// Must the host have an address before it is listened on?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It must, or else it was mistyped.
+    Now,
+    /// A shared address may come later; clients reach the listener as soon as it is there.
+    Later,
+}
+
+/// [`bind_set`], for an address that the host may not have yet.
+///
+/// # Errors
+/// As there.
+pub fn bind_set_to(address: SocketAddr, workers: usize, presence: Presence) -> Result<ListenerSet, NetError> {
     let failed = |source: io::Error| match Errno::from_io_error(&source) {
         Some(Errno::ADDRINUSE) => NetError::InUse(address),
         _ => NetError::Listen { address, source },
     };
-    let first = bound(address, false).map_err(failed)?;
+    let first = bound(address, false, presence).map_err(failed)?;
     sockopt::set_socket_reuseport(&first, true).map_err(|errno| failed(errno.into()))?;
     let first = TcpListener::from(first);
     let address = first.local_addr().map_err(failed)?;
 
     let mut sockets = vec![first];
     for _ in 1..workers {
-        sockets.push(bound(address, true).map_err(failed)?.into());
+        sockets.push(bound(address, true, presence).map_err(failed)?.into());
     }
     // All are bound before the first one listens: a client is never refused for want of the others.
     for socket in &sockets {
@@ -46,12 +63,17 @@ pub fn bind_set(address: SocketAddr, workers: usize) -> Result<ListenerSet, NetE
     Ok(ListenerSet { address, sockets })
 }
 
-fn bound(address: SocketAddr, join: bool) -> io::Result<OwnedFd> {
+fn bound(address: SocketAddr, join: bool, presence: Presence) -> io::Result<OwnedFd> {
     let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    match presence {
+        Presence::Now => {}
+        Presence::Later if address.is_ipv6() => sockopt::set_ipv6_freebind(&socket, true)?,
+        Presence::Later => sockopt::set_ip_freebind(&socket, true)?,
     }
     sockopt::set_socket_reuseaddr(&socket, true)?;
     if join {
@@ -134,6 +156,22 @@ mod tests {
         match bind_set(six, 1) {
             Ok(set) => assert_eq!(set.address.port(), four.address.port()),
             Err(error) => assert!(!matches!(error, NetError::InUse(_)), "{error}"),
+        }
+    }
+
+    #[test]
+    fn an_address_the_host_lacks_is_listened_on_only_if_it_may_come_later() {
+        // RFC 5737 and RFC 3849: nobody has these.
+        for lacking in ["192.0.2.10:0", "[2001:db8::10]:0"] {
+            let lacking = lacking.parse().unwrap();
+            assert!(matches!(bind_set(lacking, 2), Err(NetError::Listen { .. })));
+            match bind_set_to(lacking, 2, Presence::Later) {
+                Ok(set) => assert_eq!(set.sockets.len(), 2),
+                // A machine without IPv6 has nothing to show here.
+                Err(error) => {
+                    assert!(lacking.is_ipv6() && !std::path::Path::new("/proc/net/if_inet6").exists(), "{error}");
+                }
+            }
         }
     }
 
