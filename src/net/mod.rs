@@ -3,6 +3,7 @@
 
 pub mod dial;
 pub mod listen;
+pub mod netlink;
 pub mod options;
 pub mod proxy_protocol;
 pub mod tls;
