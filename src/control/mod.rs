@@ -14,3 +14,4 @@ pub mod resolve;
 pub mod signal;
 pub mod threads;
 pub mod tls;
+pub mod witness;

@@ -5,6 +5,7 @@ pub mod dial;
 pub mod listen;
 pub mod netlink;
 pub mod options;
+pub mod ping;
 pub mod proxy_protocol;
 pub mod tls;
 
