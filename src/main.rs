@@ -5,9 +5,12 @@ use failback::{
     app,
     certs::{self, CertsCommand},
     cli::{self, LogFormatArg, NodeArgs, RunArgs},
+    control::address::guard,
     demo::{self, DemoArgs},
+    model::group::InterfaceAddress,
     observe::log::{self, LogFormat},
 };
+use ipnet::IpNet;
 use std::process::ExitCode;
 
 /// A Layer-4 TCP proxy for pairs of stateful servers: fails over in a blink, comes back only when the primary's data is
@@ -32,6 +35,14 @@ enum Command {
     Certs(CertsCommand),
     /// Watch a failover and a gated failback, on real processes, with nothing to configure
     Demo(DemoArgs),
+    /// Started by a node that holds a shared address; removes it when that node is gone
+    #[command(hide = true)]
+    Guard {
+        /// The address and its prefix
+        address: IpNet,
+        /// Where it is
+        interface: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -43,6 +54,9 @@ fn main() -> ExitCode {
         }
         Command::Certs(command) => certs::run(&command).map(|()| ExitCode::SUCCESS),
         Command::Demo(args) => demo::run(args),
+        Command::Guard { address, interface } => guard::stand(&InterfaceAddress { address, interface })
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(anyhow::Error::from),
     };
     ended.unwrap_or_else(|error| cli::exit_code(&error))
 }

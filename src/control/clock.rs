@@ -48,7 +48,8 @@ fn rfc3339(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time.max(SystemTime::UNIX_EPOCH)).to_string()
 }
 
-fn boot_time() -> Duration {
+/// Time since the machine started, whether it was awake or suspended.
+pub(in crate::control) fn boot_time() -> Duration {
     let now = clock_gettime(ClockId::Boottime);
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }

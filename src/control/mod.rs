@@ -1,6 +1,7 @@
 //! The control plane: one task drives the pairs' machines; around it stand health probes, the journal, resolving, the
 //! admin API and reload. Client bytes never come here.
 
+pub mod address;
 pub mod admin;
 pub mod alerts;
 pub mod clock;

@@ -3,8 +3,10 @@
 
 pub mod dial;
 pub mod listen;
+pub mod neighbour;
 pub mod netlink;
 pub mod options;
+pub mod packet;
 pub mod ping;
 pub mod proxy_protocol;
 pub mod tls;

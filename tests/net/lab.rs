@@ -125,7 +125,8 @@ impl Lab {
         folder.join(name)
     }
 
-    fn namespace(&self, host: &str) -> String {
+    /// The network namespace a host is.
+    pub(crate) fn namespace(&self, host: &str) -> String {
         format!("{}-{host}", self.prefix)
     }
 
