@@ -141,11 +141,11 @@ impl Addresses {
         name.unwrap_or_else(|| format!("interface {index}"))
     }
 
-    /// Adds the address for `lifetime` (whole seconds), or gives ours that long anew.
+    /// Adds the address for `lifetime` (whole seconds), or gives ours that long anew; tells whether it was there.
     ///
     /// # Errors
     /// [`AddressError`]; one that is not ours stays as it is.
-    pub fn add(&self, wanted: &InterfaceAddress, lifetime: Duration) -> Result<(), AddressError> {
+    pub fn add(&self, wanted: &InterfaceAddress, lifetime: Duration) -> Result<bool, AddressError> {
         let address = wanted.address.addr();
         let index = self.index(&wanted.interface)?;
         let how = match self.find(address).map_err(|source| failed("look for", wanted, source))? {
@@ -160,7 +160,7 @@ impl Addresses {
             Err(error) if Errno::from_io_error(&error) == Some(Errno::EXIST) => {
                 Err(AddressError::Configured { address, interface: wanted.interface.clone() })
             }
-            done => done.map_err(|source| failed("add", wanted, source)),
+            done => done.map(|()| how == NLM_F_REPLACE).map_err(|source| failed("add", wanted, source)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     guard::Guard,
-    kernel::{AddressError, Addresses, Found},
+    kernel::{AddressError, Addresses},
 };
 use crate::{control::clock::boot_time, model::group::InterfaceAddress};
 use std::{path::PathBuf, time::Duration};
@@ -86,11 +86,10 @@ impl Lease {
         }
         self.watch_the_guard();
         let before = boot_time();
-        let was_there = self.kernel.find(self.address.address.addr()).is_ok_and(|found| found != Found::Nobody);
         match self.kernel.add(&self.address, self.lifetime) {
             // Stopped between the look at the clock and the order: the address may just have come back from the dead.
-            Ok(()) if self.age() >= self.lifetime => Err(self.lost()),
-            Ok(()) => {
+            Ok(_) if self.age() >= self.lifetime => Err(self.lost()),
+            Ok(was_there) => {
                 self.renewed = before;
                 Ok(if was_there { Renewal::Good } else { Renewal::Restored })
             }
