@@ -67,6 +67,7 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     // Before anything that takes time: it ends a process that does not listen for it yet.
     let reloads = control.block_on(async { signal(SignalKind::hangup()) })?;
     let config = config::load(path)?;
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let lock = StateLock::take(&config.node.state_dir)?;
     let tokens = Tokens::load(config.admin.token_file.as_deref()).context("admin.token_file")?;
     let tls = load_tls(&config)?;

@@ -29,7 +29,7 @@ pub(super) fn check(config: &ConfigArgs, schema: bool, as_json: bool, deeper: De
     let path = config.path();
     let load = |path: PathBuf| {
         let config = config::load(&path)?;
-        let warnings = deeper(&config)?;
+        let warnings = [config.warnings.clone(), deeper(&config)?].concat();
         Ok((path, config, warnings))
     };
     let file = path.as_ref().ok().cloned();

@@ -2,6 +2,7 @@
 //! and adds what is wrong to the findings; whoever calls throws the result away if there are any.
 
 mod alerts;
+mod group;
 mod listeners;
 mod pair;
 mod proxy_protocol;
@@ -43,7 +44,10 @@ pub(super) fn check(file: &File, path: &Path, findings: &mut Findings) -> Config
         routes: named(&file.routes).filter_map(|(name, raw)| route(name, raw, &known, folder, findings)).collect(),
         alerts: alerts::check(file.alerts.here(), folder, findings),
         files: Vec::new(),
+        group: file.group.here().and_then(|raw| group::check(raw, folder, findings)),
         source: path.into(),
+        warnings: Vec::new(),
+        unserved: Vec::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is wrong with a configuration: where, why, and how to mend it.
 
+use super::Config;
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -83,7 +84,8 @@ pub(super) struct Place {
 /// Collects what is wrong, so that all of it is said in one go.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    found: Vec<(Place, String, String)>,
+    wrong: Vec<(Place, String, String)>,
+    doubtful: Vec<(Place, String, String)>,
     /// Which files are named where: what is in them is looked at later.
     pub(super) files: Vec<(Place, PathBuf)>,
 }
@@ -94,24 +96,36 @@ impl Findings {
     pub(super) fn add(&mut self, place: &Place, reason: impl Into<String>, mend: impl Into<String>) {
         let reason = Some(reason.into()).filter(|reason| !reason.contains("-----BEGIN"));
         let reason = reason.unwrap_or_else(|| "what stands here looks like a key or a certificate".into());
-        self.found.push((place.clone(), reason, mend.into()));
+        self.wrong.push((place.clone(), reason, mend.into()));
     }
 
-    /// `value` if nothing was found.
-    pub(super) fn or<T>(self, value: T, text: &str, file: &Path) -> Result<T, ConfigErrors> {
-        if self.found.is_empty() { Ok(value) } else { Err(self.into_errors(text, file)) }
+    /// Adds what may be meant and is worth a second look.
+    pub(super) fn warn(&mut self, place: &Place, reason: impl Into<String>, mend: impl Into<String>) {
+        self.doubtful.push((place.clone(), reason.into(), mend.into()));
     }
 
-    /// All that was found in `text`, in its order.
-    pub(super) fn into_errors(mut self, text: &str, file: &Path) -> ConfigErrors {
-        self.found.sort();
-        self.found.dedup();
-        let finding = |(place, reason, mend): (Place, String, String)| {
-            let (line, column) = line_and_column(text, place.start);
-            Finding { file: file.into(), line, column, key: place.key, reason, mend }
-        };
-        ConfigErrors::Wrong(self.found.into_iter().map(finding).collect())
+    /// `config`, with its warnings, if nothing is wrong.
+    pub(super) fn or_warned(self, config: Config, text: &str, file: &Path) -> Result<Config, ConfigErrors> {
+        if !self.wrong.is_empty() {
+            return Err(self.into_errors(text, file));
+        }
+        Ok(Config { warnings: in_order(self.doubtful, text, file), ..config })
     }
+
+    /// All that is wrong in `text`, in its order.
+    pub(super) fn into_errors(self, text: &str, file: &Path) -> ConfigErrors {
+        ConfigErrors::Wrong(in_order(self.wrong, text, file))
+    }
+}
+
+fn in_order(mut found: Vec<(Place, String, String)>, text: &str, file: &Path) -> Vec<Finding> {
+    found.sort();
+    found.dedup();
+    let finding = |(place, reason, mend): (Place, String, String)| {
+        let (line, column) = line_and_column(text, place.start);
+        Finding { file: file.into(), line, column, key: place.key, reason, mend }
+    };
+    found.into_iter().map(finding).collect()
 }
 
 pub(super) fn line_and_column(text: &str, start: usize) -> (usize, usize) {

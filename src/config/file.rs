@@ -2,9 +2,11 @@
 //! with others is the business of [`super::check`].
 
 mod alerts;
+mod group;
 mod tls;
 
 pub(super) use alerts::{Alerts, Smtp, Webhook};
+pub(super) use group::{Address, Group, InNetwork, Sync, Takeover};
 pub(super) use tls::{PairTls, Protocol, RouteTls};
 
 use super::{
@@ -38,8 +40,10 @@ section! {
             routes: ByName<Route>,
             /// Who is told when something happens.
             alerts: Alerts,
+            /// Nodes that protect each other; only where there are several.
+            group: Group,
         }
-        later { group }
+        later {}
     }
 }
 

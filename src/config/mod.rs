@@ -21,8 +21,8 @@ pub use error::{ConfigErrors, Finding};
 pub use named::NamedFile;
 
 use crate::model::{
-    NodeName, PairName, RouteName, alert::AlertsSpec, proxy_protocol::ProxyProtocolSpec, spec::PairSpec,
-    tls::TerminateSpec,
+    NodeName, PairName, RouteName, alert::AlertsSpec, group::GroupSpec, proxy_protocol::ProxyProtocolSpec,
+    spec::PairSpec, tls::TerminateSpec,
 };
 use std::{
     collections::BTreeMap,
@@ -86,7 +86,12 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
     let file: file::File = read::Read::read(&read::Given::document(&document), &mut findings).unwrap_or_default();
     let mut config = check::check(&file, path, &mut findings);
     config.files = findings.files.drain(..).map(|(place, path)| NamedFile::new(place, path, text)).collect();
-    findings.or(config, text, path)
+    if let Some(group) = file.group.here().map(|found| &found.place) {
+        let (line, column) = error::line_and_column(text, group.start);
+        let (reason, mend) = ("this version reads it and does not protect nodes yet".into(), "remove the table".into());
+        config.unserved.push(Finding { file: path.into(), line, column, key: group.key.clone(), reason, mend });
+    }
+    findings.or_warned(config, text, path)
 }
 
 /// The JSON Schema of the file (`failback check --schema`), draft 2020-12.
@@ -114,8 +119,14 @@ pub struct Config {
     pub alerts: AlertsSpec,
     /// The files of `tls` and `[alerts]`, where they are named.
     pub files: Vec<NamedFile>,
+    /// `[group]`; `None` for a node alone.
+    pub group: Option<GroupSpec>,
     /// The file it was read from, for `reload` and messages.
     pub source: PathBuf,
+    /// What is no mistake and may still not be meant.
+    pub warnings: Vec<Finding>,
+    /// What is understood and not served by this version; a node with any of it refuses to run.
+    pub unserved: Vec<Finding>,
 }
 
 /// `[node]`: what is this node's own.

@@ -75,6 +75,11 @@ impl<'a> Given<'a> {
         self.value.as_integer().is_some()
     }
 
+    /// True or false; `None` (and no finding) if it is neither.
+    pub(super) fn truth(&self) -> Option<bool> {
+        self.value.as_bool()
+    }
+
     /// Adds "must be `wanted`, not …".
     pub(super) fn wrong_type(&self, wanted: &str, mend: &str, findings: &mut Findings) {
         let found = match self.value {

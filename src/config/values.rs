@@ -40,6 +40,15 @@ impl Read for String {
     }
 }
 
+impl Read for bool {
+    fn read(given: &Given<'_>, findings: &mut Findings) -> Option<Self> {
+        if given.truth().is_none() {
+            given.wrong_type("true or false", "write it without quotes", findings);
+        }
+        given.truth()
+    }
+}
+
 /// A name: of a node, pair, route or server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name(pub(super) String);

@@ -125,6 +125,7 @@ fn fixed_settings(old: &Config, new: &Config) -> Vec<String> {
         ("node.busy_poll", old.node.busy_poll != new.node.busy_poll),
         ("admin.listen", old.admin.listen != new.admin.listen),
         ("metrics.listen", old.metrics != new.metrics),
+        ("group", old.group != new.group),
     ];
     let changed = settings.iter().filter(|(_, changed)| *changed);
     changed

@@ -1,7 +1,7 @@
 //! The nouns every room shares: names, sides, epochs, the specification of a pair, the route table that control
 //! publishes and data obeys, what data reports back, and the views that the API serves and the CLI prints.
 //!
-//! Nothing here decides, waits or touches the network; [`file`](mod@file) reads what others wrote.
+//! Nothing here decides, waits or touches the network; [`file`](mod@file) and [`pairing_key`] read what others wrote.
 
 pub mod address;
 pub mod alert;
@@ -10,6 +10,7 @@ pub mod durations;
 pub mod file;
 pub mod group;
 pub mod id;
+pub mod pairing_key;
 pub mod plain;
 pub mod ports;
 pub mod proxy_protocol;

@@ -15,6 +15,7 @@ fn every_configuration_in_the_documentation_loads() {
     for file in ["admin.token", "hook.token", "smtp.password"] {
         fs::write(folder.path().join(file), "ops:operate:secret\n").unwrap();
     }
+    fs::write(folder.path().join("pairing.key"), "the secret of the documentation\n").unwrap();
     fs::create_dir(folder.path().join("certs")).unwrap();
     for file in ["ca.pem", "AGG_V.pem", "AGG_V.key", "AGG_P.pem", "AGG_P.key", "proxy.pem", "proxy.key"] {
         fs::write(folder.path().join("certs").join(file), "").unwrap();

@@ -5,6 +5,7 @@ use failback::{
     model::{
         PairName,
         alert::{AlertsSpec, SmtpTls},
+        group::{Role, SyncSpec, TakeoverSpec},
         proxy_protocol::{HeaderVersion, ProxyProtocolSpec},
         spec::{Check, FailbackWhen, Migrate, Overlap, SignalSource},
     },
@@ -190,4 +191,62 @@ fn names_of_the_field_and_odd_ones_work() {
         let config = good(&MINIMAL.replace("AGG_V", name));
         assert!(config.pairs.contains_key(&PairName::from(name.trim_matches('"'))));
     }
+}
+
+/// A file with a group, and `more` of its keys, beside a pairing key that is `key`.
+fn group(key: &str, more: &str) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let key_file = folder.path().join("pairing.key");
+    fs::write(&key_file, key).unwrap();
+    fs::set_permissions(&key_file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let needed = "role = \"backup\"\npeer_listen = \"10.0.0.3:9902\"\npairing_key_file = \"pairing.key\"";
+    let text = format!("{PAIR}[group]\n{needed}\n{more}\n");
+    parse(&text, &folder.path().join("f.toml")).map_err(|errors| errors.to_string())
+}
+
+const KEY: &str = "a secret of the tests' own";
+const SHARED: &str = "shared_address = { address = \"10.0.0.10/24\", interface = \"eth0\" }\n";
+
+#[test]
+fn a_group_has_sensible_values_and_a_node_alone_has_none() {
+    assert_eq!(good(MINIMAL).group, None);
+    let config = group(KEY, SHARED).unwrap();
+    assert_eq!(config.warnings, vec![]);
+    let group = config.group.unwrap();
+    assert_eq!((group.role, group.heartbeat), (Role::Backup, Duration::from_millis(200)));
+    assert_eq!(group.peer_listen, "10.0.0.3:9902".parse().unwrap());
+    assert_eq!((group.witnesses, group.fallback_address, group.site), (vec![], None, None));
+    let shared = group.shared_address.unwrap();
+    assert_eq!((shared.address.to_string(), &*shared.interface), ("10.0.0.10/24".into(), "eth0"));
+    assert_eq!(group.sync, SyncSpec { interval: Duration::from_secs(60), alert_after: Duration::from_secs(900) });
+    let takeover = TakeoverSpec { auto: true, primary_timeout: Duration::from_secs(3), command: vec![] };
+    assert_eq!(group.takeover, takeover);
+}
+
+#[test]
+fn b2_a_pairing_key_that_could_be_guessed_is_refused() {
+    for (key, reason) in
+        [(" \n", "pairing.key is empty"), ("sixteen-is-least", ""), ("fifteen-is-none", "holds 15 bytes")]
+    {
+        let said = group(key, SHARED).err().unwrap_or_default();
+        assert_eq!(said.is_empty(), reason.is_empty(), "{said}");
+        assert!(said.contains(reason), "{said}");
+        assert!(key.trim().is_empty() || !said.contains(key), "the key is shown: {said}");
+    }
+}
+
+#[test]
+fn g6_what_may_not_be_meant_is_a_warning() {
+    let warned = |more: &str| {
+        let warnings = group(KEY, more).unwrap().warnings;
+        warnings.iter().map(|warning| format!("{}: {}", warning.key, warning.reason)).collect::<Vec<_>>().join("\n")
+    };
+    let other_network = "fallback_address = { address = \"10.0.1.11/24\", interface = \"eth0\" }";
+    let said = warned(&format!("{SHARED}{other_network}"));
+    assert!(said.starts_with("group.fallback_address: 10.0.1.11/24 is in another network"), "{said}");
+    let said = warned(&format!("{SHARED}takeover = {{ primary_timeout = \"1s\" }}"));
+    assert!(said.starts_with("group.takeover.primary_timeout: the kernel takes the shared address"), "{said}");
+    assert!(warned("").starts_with("group: nothing leads clients"), "{}", warned(""));
+    let said = warned(&format!("{SHARED}witnesses = [\"icmp:127.0.0.1\"]"));
+    assert!(said.starts_with("group.witnesses[0]: icmp:127.0.0.1 answers also"), "{said}");
 }

@@ -71,6 +71,12 @@ fn the_schema_and_the_program_refuse_the_same_mistakes() {
         "[node]\nworkers = -1\n[pairs.AGG_V]",
         "[alerts]\nwebhooks = [{ url = \"ftp://hooks/\" }]\n[pairs.AGG_V]",
         "[alerts]\nsmtp = { host = \"mail:587\", from = \"a@b.c\" }\n[pairs.AGG_V]",
+        "[group]\nrole = \"primary\"\n[pairs.AGG_V]",
+        "[group]\nrole = \"primary\"\npeer_listen = \"10.0.0.2:9902\"\npairing_key_file = 1\n[pairs.AGG_V]",
+        "[group]\nwitnesses = [\"10.0.0.1\"]\n[pairs.AGG_V]",
+        "[group]\nshared_address = { address = \"10.0.0.10\", interface = \"eth0\" }\n[pairs.AGG_V]",
+        "[group]\nshared_address = { address = \"10.0.0.10/24\", interface = \"eth0:1\" }\n[pairs.AGG_V]",
+        "[group]\ntakeover = { auto = \"yes\" }\n[pairs.AGG_V]",
     ];
     for text in mistakes {
         assert_ne!(violations(text), Vec::<String>::new(), "the schema accepts\n{text}");
@@ -108,6 +114,7 @@ fn validate(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String
                 "object" => value.is_object(),
                 "array" => value.is_array(),
                 "string" => value.is_string(),
+                "boolean" => value.is_boolean(),
                 "integer" => value.is_i64() || value.is_u64(),
                 other => panic!("unknown type {other}"),
             },

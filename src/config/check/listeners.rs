@@ -60,6 +60,11 @@ fn all(file: &File) -> Vec<Listener<'_>> {
         place: Borrowed(&listen.place),
         what: "metrics.listen".into(),
     }));
+    listeners.extend(super::group::listener(&file.group).map(|listen| Listener {
+        address: listen.0,
+        place: Borrowed(&listen.place),
+        what: "group.peer_listen".into(),
+    }));
     for (name, route) in named(&file.routes) {
         listeners.extend(route.listen.here().into_iter().flat_map(|listen| &listen.0).map(|address| Listener {
             address: address.0,

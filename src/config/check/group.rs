@@ -1,0 +1,194 @@
+//! `[group]`: what its keys mean together.
+
+use crate::config::{
+    error::{Findings, Place},
+    file::{Address, Group, InNetwork, Sync, Takeover},
+    path::FilePath,
+    read::{Field, Found},
+    values::{Local, Name, Span, Wait},
+};
+use crate::model::{
+    group::{GroupSpec, InterfaceAddress, Role, SyncSpec, TakeoverSpec, Witness},
+    pairing_key,
+};
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Faster than this, heartbeats are a load and tell no more.
+const LEAST_HEARTBEAT: Duration = Duration::from_millis(20);
+/// The kernel counts the lifetime of an address in whole seconds.
+const LEAST_LIFETIME: Duration = Duration::from_secs(1);
+
+/// `folder` is the configuration file's. `None` also where a required key is wrong, which was said already.
+pub(super) fn check(raw: &Found<Group>, folder: &Path, findings: &mut Findings) -> Option<GroupSpec> {
+    let heartbeat = heartbeat(&raw.heartbeat, findings);
+    let shared_address = address(&raw.shared_address);
+    let fallback_address = address(&raw.fallback_address);
+    let takeover = takeover(raw, heartbeat, shared_address.is_some(), findings);
+    let sync = sync(&raw.sync, findings);
+    let pairing_key_file = key_file(&raw.pairing_key_file, folder, findings);
+    let peer_listen = raw.peer_listen.here().map(|listen| listen.0);
+    listening(raw, shared_address.as_ref(), findings);
+    fallback(raw, shared_address.as_ref(), fallback_address.as_ref(), findings);
+    let own = [
+        peer_listen.map(|address| address.ip()),
+        shared_address.as_ref().map(|shared| shared.address.addr()),
+        fallback_address.as_ref().map(|fallback| fallback.address.addr()),
+    ];
+    Some(GroupSpec {
+        role: raw.role.or(Role::Backup),
+        site: raw.site.here().map(|Found { value: Name(name), .. }| name.clone()),
+        peer_listen: peer_listen?,
+        pairing_key_file: pairing_key_file?,
+        heartbeat,
+        witnesses: witnesses(raw, &own, findings),
+        shared_address,
+        fallback_address,
+        sync,
+        takeover,
+    })
+}
+
+fn heartbeat(raw: &Field<Wait>, findings: &mut Findings) -> Duration {
+    let Wait(heartbeat) = raw.or(Wait(Duration::from_millis(200)));
+    let place = raw.place_or(&Place::default()).clone();
+    if heartbeat < LEAST_HEARTBEAT {
+        findings.add(&place, "so many heartbeats are a load and tell no more", "write \"20ms\" or more");
+    } else if heartbeat > Duration::from_secs(60) {
+        findings.add(&place, "a node would be gone long before it is missed", "write \"60s\" or less");
+    }
+    heartbeat
+}
+
+fn takeover(raw: &Found<Group>, heartbeat: Duration, shared: bool, findings: &mut Findings) -> TakeoverSpec {
+    let absent = Takeover::default();
+    let takeover = raw.takeover.here().map_or(&absent, |found| &found.value);
+    let Wait(primary_timeout) = takeover.primary_timeout.or(Wait(Duration::from_secs(3)));
+    let place = takeover.primary_timeout.place_or(raw.heartbeat.place_or(&raw.place));
+    let in_words = |span| humantime::format_duration(span);
+    if primary_timeout <= heartbeat * 3 {
+        let reason = format!(
+            "takeover.primary_timeout ({}) is not longer than three heartbeats ({} each): two that are lost by chance would end a healthy node",
+            in_words(primary_timeout),
+            in_words(heartbeat)
+        );
+        findings.add(place, reason, "make the timeout longer, or `heartbeat` shorter");
+    } else if shared && primary_timeout <= LEAST_LIFETIME {
+        let reason = "the kernel takes the shared address from a node that hangs after a second at the earliest, \
+                      and by then another has it";
+        findings.warn(place, reason, "write more than \"1s\" where a node may hang or be suspended");
+    }
+    let command = takeover.command.here();
+    if let Some(command) = command.filter(|command| command.first().is_some_and(|program| program.is_empty())) {
+        findings.add(&command.place, "the program is missing", "write the program first, then its arguments");
+    }
+    for argument in command.into_iter().flat_map(|words| words.iter()).filter(|word| word.contains('\0')) {
+        findings.add(&argument.place, "no argument of a program can hold a zero byte", "remove it");
+    }
+    let command: Vec<String> = command.into_iter().flat_map(|words| words.iter()).map(|w| w.value.clone()).collect();
+    if !shared && command.is_empty() && raw.shared_address.is_absent() {
+        let reason = "nothing leads clients to a node that takes over";
+        let mend = "add `shared_address`, or `takeover.command` where no address can move";
+        findings.warn(&raw.place, reason, mend);
+    }
+    TakeoverSpec { auto: takeover.auto.or(true), primary_timeout, command }
+}
+
+fn sync(raw: &Field<Sync>, findings: &mut Findings) -> SyncSpec {
+    let absent = Sync::default();
+    let sync = raw.here().map_or(&absent, |found| &found.value);
+    let Span(interval) = sync.interval.or(Span(Duration::from_secs(60)));
+    let Wait(alert_after) = sync.alert_after.or(Wait(Duration::from_secs(15 * 60)));
+    if alert_after <= interval {
+        let (alert, every) = (humantime::format_duration(alert_after), humantime::format_duration(interval));
+        let whole = Place::default();
+        let place = sync.alert_after.place_or(sync.interval.place_or(&whole));
+        let reason =
+            format!("alert_after ({alert}) is not longer than interval ({every}): every pull would come too late");
+        findings.add(place, reason, "make it a few intervals long");
+    }
+    SyncSpec { interval, alert_after }
+}
+
+fn key_file(raw: &Field<FilePath>, folder: &Path, findings: &mut Findings) -> Option<PathBuf> {
+    const MEND: &str = "make one with `openssl rand -base64 32`, the same on every node";
+    let found = raw.here()?;
+    let path = folder.join(&found.0);
+    if let Err(error) = pairing_key::read(&path) {
+        findings.add(&found.place, format!("{} {error}", path.display()), MEND);
+    }
+    let open = std::fs::metadata(&path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0);
+    if open {
+        let reason = format!("others on this machine may read {}, and be a node of the group", path.display());
+        findings.warn(&found.place, reason, "give it mode 0600");
+    }
+    Some(path)
+}
+
+fn address(raw: &Field<Address>) -> Option<InterfaceAddress> {
+    let raw = raw.here()?;
+    let (InNetwork(address), interface) = (raw.address.here()?.value, raw.interface.here()?.value.0.clone());
+    Some(InterfaceAddress { address, interface })
+}
+
+fn listening(raw: &Found<Group>, shared: Option<&InterfaceAddress>, findings: &mut Findings) {
+    let Some(Found { value: Local(listen), place }) = raw.peer_listen.here() else { return };
+    if listen.port() == 0 {
+        findings.add(place, "the other nodes would have to guess the port", "name a port, such as 9902");
+    }
+    if shared.is_some_and(|shared| shared.address.addr() == listen.ip()) {
+        let reason = format!("{} is the shared address: the peer link would move with it", listen.ip());
+        findings.add(place, reason, "write an address that stays with this node");
+    }
+}
+
+fn fallback(
+    raw: &Found<Group>,
+    shared: Option<&InterfaceAddress>,
+    fallback: Option<&InterfaceAddress>,
+    findings: &mut Findings,
+) {
+    let (Some(shared), Some(fallback), Some(place)) = (shared, fallback, raw.fallback_address.here()) else { return };
+    if shared.address.addr() == fallback.address.addr() {
+        let reason = "it is the shared address, which a displaced node has lost";
+        findings.add(&place.place, reason, "write another address of the same network");
+    } else if shared.address.trunc() != fallback.address.trunc() {
+        // `G6`
+        let reason = format!(
+            "{} is in another network than the shared address, {}: a displaced node may not be reached there",
+            fallback.address, shared.address
+        );
+        findings.warn(&place.place, reason, "write an address of the same network, if there is one");
+    }
+}
+
+fn witnesses(raw: &Found<Group>, own: &[Option<IpAddr>], findings: &mut Findings) -> Vec<Witness> {
+    let mut witnesses: Vec<Witness> = Vec::new();
+    for witness in raw.witnesses.here().into_iter().flat_map(|list| list.iter()) {
+        let ip = match &witness.value {
+            Witness::Icmp(ip) => Some(*ip),
+            Witness::Tcp(address) => address.ip(),
+        };
+        if witnesses.contains(&witness.value) {
+            findings.add(&witness.place, format!("{} is there twice", witness.value), "remove one");
+        } else if ip.is_some() && own.contains(&ip) {
+            let reason =
+                format!("{} is this node's own, or the seat's: it says nothing about the network", witness.value);
+            findings.add(&witness.place, reason, "name a router, or another host that is always on");
+        } else if ip.is_some_and(|ip| ip.is_loopback()) {
+            let reason = format!("{} answers also when this node is cut off", witness.value);
+            findings.warn(&witness.place, reason, "name a router, or another host that is always on");
+        }
+        witnesses.push(witness.value.clone());
+    }
+    witnesses
+}
+
+/// Where peers reach this node, for who looks for listeners that collide.
+pub(super) fn listener(raw: &Field<Group>) -> Option<&Found<Local>> {
+    raw.here()?.peer_listen.here().filter(|listen| SocketAddr::port(&listen.0) != 0)
+}
