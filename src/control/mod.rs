@@ -6,6 +6,7 @@ pub mod admin;
 pub mod alerts;
 pub mod clock;
 pub mod driver;
+mod http;
 pub mod journal;
 pub mod link;
 pub mod orders;

@@ -1,15 +1,13 @@
 //! Binding the admin listeners, before anything is served, so that an address in use is an error at start.
 
-use crate::config::AdminListen;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use crate::{config::AdminListen, control::http};
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::{
     fs, io,
     net::SocketAddr,
     os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
-
-const BACKLOG: i32 = 128;
 
 /// Why a listener could not be bound.
 #[derive(Debug, thiserror::Error)]
@@ -57,18 +55,7 @@ pub(super) fn bind(listen: &AdminListen) -> Result<Bound, AdminError> {
 
 /// Binds a TCP address.
 pub(super) fn bind_tcp(address: SocketAddr) -> Result<std::net::TcpListener, AdminError> {
-    let listening = || {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        if address.is_ipv6() {
-            // As routes listen: an IPv6 address means IPv6 only.
-            socket.set_only_v6(true)?;
-        }
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        io::Result::Ok(socket.into())
-    };
-    listening().map_err(|source| AdminError::Listen { address: address.to_string(), source })
+    http::bind(address).map_err(|source| AdminError::Listen { address: address.to_string(), source })
 }
 
 /// Binds a unix socket; its file must not be there, or be left behind by a process that is gone.
@@ -97,7 +84,7 @@ pub(super) fn bind_unix(path: &Path) -> Result<Bound, AdminError> {
         let file = SocketFile { path: path.into(), inode: fs::symlink_metadata(path)?.ino() };
         // Between bind and listen nobody can connect, so there is no moment with the wrong mode.
         fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
-        socket.listen(BACKLOG)?;
+        socket.listen(http::BACKLOG)?;
         io::Result::Ok(Bound::Unix(socket.into(), file))
     };
     listening().map_err(error)

@@ -1,20 +1,20 @@
 //! Reading a request's input: small, in time, JSON only, and strict, so that a misspelt field is an error and not ignored.
 
 use super::problem::Problem;
-use crate::model::PairName;
+use crate::{
+    control::http::{BodyError, read_body},
+    model::PairName,
+};
 use axum::{
-    body::{Body, HttpBody},
+    body::Body,
     extract::{FromRequest, FromRequestParts, Path, Request},
     http::{HeaderMap, header, request::Parts},
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, de::DeserializeOwned};
-use std::time::Duration;
 use utoipa::ToSchema;
 
 /// No order is larger; bytes.
 pub(super) const MAX_BODY: usize = 64 * 1024;
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The JSON body of an order. No body at all counts as `{}`, so that a bare `curl -X POST` works (`N10`).
 ///
@@ -74,15 +74,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
 }
 
 async fn read(body: Body) -> Result<bytes::Bytes, Problem> {
-    if body.size_hint().lower() > MAX_BODY as u64 {
-        return Err(Problem::too_large(MAX_BODY));
-    }
-    match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
-        Err(_late) => Err(Problem::slow_body()),
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large(MAX_BODY)),
-        Ok(Err(error)) => Err(Problem::bad_request(format!("the body can't be read: {error}"), None)),
-    }
+    read_body(body, MAX_BODY).await.map_err(|error| match error {
+        BodyError::TooLarge(most) => Problem::too_large(most),
+        BodyError::Late => Problem::slow_body(),
+        BodyError::Broken(_) => Problem::bad_request(error.to_string(), None),
+    })
 }
 
 /// Is the body said to be JSON? `None`: nothing is said.

@@ -1,15 +1,8 @@
 //! Accepting and serving HTTP/1.1 connections, with a bound on everything a client can take from us.
 
-use super::{
-    bind::{Bound, SocketFile, bind_unix},
-    stall::WriteDeadline,
-};
-use axum::{Extension, Router, body::Body};
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use super::bind::{Bound, SocketFile, bind_unix};
+use crate::control::http;
+use axum::{Extension, Router};
 use rustix::process::{Resource, getrlimit};
 use std::{
     io,
@@ -28,15 +21,8 @@ const MAX_CONNECTIONS: u64 = 256;
 /// Of all descriptors, the part that a listener's connections may take. Clients leave a quarter to the rest of the process, and
 /// health checks need some of it.
 const SHARE: u64 = 16;
-/// From the end of one request (or the accept) to the end of the next one's header; so it closes idle connections too.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// A client that takes nothing of its answer for so long is gone.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the answers under way may take once we stop.
 const STOP_TIMEOUT: Duration = Duration::from_millis(500);
-/// Request line and headers together.
-const MAX_HEADER_BYTES: usize = 16 * 1024;
-const MAX_HEADERS: usize = 64;
 /// Without descriptors there is nothing to do but to wait until others let go of theirs.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Between two looks whether a unix socket can still be found.
@@ -152,25 +138,8 @@ async fn serve_one(
     stream: Box<dyn Stream>,
     peer: Peer,
     app: Router,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
     _permit: OwnedSemaphorePermit,
 ) {
-    let service = TowerToHyperService::new(tower::ServiceExt::<hyper::Request<Body>>::map_request(
-        app.layer(Extension(peer)),
-        |request: hyper::Request<hyper::body::Incoming>| request.map(Body::new),
-    ));
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT)
-            .max_headers(MAX_HEADERS)
-            .max_buf_size(MAX_HEADER_BYTES)
-            .serve_connection(TokioIo::new(WriteDeadline::new(stream, WRITE_TIMEOUT)), service)
-    );
-    tokio::select! {
-        // How a connection ends is the client's business.
-        _ended = &mut connection => return,
-        _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
-    }
-    let _ = connection.await;
+    http::serve_connection(stream, app.layer(Extension(peer)), stop).await;
 }

@@ -17,7 +17,6 @@ mod look;
 mod order;
 mod problem;
 mod routes;
-mod stall;
 mod token;
 
 pub use bind::AdminError;

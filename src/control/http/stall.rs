@@ -12,14 +12,14 @@ use tokio::{
 };
 
 /// Fails a write (or flush) with `TimedOut` once it made no progress for the limit.
-pub(super) struct WriteDeadline<S> {
+pub(in crate::control) struct WriteDeadline<S> {
     stream: S,
     limit: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> WriteDeadline<S> {
-    pub(super) fn new(stream: S, limit: Duration) -> Self {
+    pub(in crate::control) fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, waiting: None }
     }
 
