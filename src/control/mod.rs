@@ -10,6 +10,7 @@ mod http;
 pub mod journal;
 pub mod link;
 pub mod orders;
+pub mod peer;
 pub mod probe;
 pub mod reload;
 pub mod resolve;

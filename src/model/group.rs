@@ -133,3 +133,36 @@ pub struct Heartbeat {
     /// What it knows of seats.
     pub claims: Vec<Claim>,
 }
+
+/// By which path a heartbeat came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HeartbeatPath {
+    /// The peer link.
+    Link,
+    /// A beacon.
+    Beacon,
+}
+
+labelled! {
+    /// Why two nodes are not joined (`B2`, `G10`). That their clocks differ is no reason.
+    JoinRefusal {
+        /// The other node holds another pairing key, or none.
+        KeyDiffers = "key_differs": "the pairing keys differ",
+        /// All nodes of a group run the same version.
+        VersionDiffers = "version_differs": "the versions differ",
+        /// One of them belongs to another group, or knows another node by that name.
+        AlreadyPaired = "already_paired": "it is paired already",
+        /// A backup node asked to be backed up.
+        BackupOfABackup = "backup_of_a_backup": "a backup node has no backups",
+        /// The node that was asked is a primary node.
+        NotABackup = "not_a_backup": "it is no backup node",
+        /// The address leads back to the node that asks.
+        Itself = "itself": "it is the same node",
+        /// Nobody answers at the address.
+        AddressNotReached = "address_not_reached": "its address is not reached",
+        /// It can't reach the node that asks.
+        ReverseAddressNotReached = "reverse_address_not_reached": "the reverse address is not reached from there",
+        /// One of the two could not do its part; the detail says what.
+        Trouble = "trouble": "it did not work out",
+    }
+}

@@ -2,6 +2,8 @@
 //! nftables) and the packages `iproute2` and `nftables`.
 
 #[cfg(test)]
+mod beacons;
+#[cfg(test)]
 #[path = "../common/mod.rs"]
 mod common;
 #[cfg(test)]
@@ -10,6 +12,9 @@ mod cut_off;
 mod lab;
 #[cfg(test)]
 mod names;
+#[cfg(test)]
+#[path = "../peer/node.rs"]
+mod node;
 #[cfg(test)]
 mod ports;
 #[cfg(test)]

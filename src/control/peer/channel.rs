@@ -1,0 +1,108 @@
+//! A TLS connection to another node, over which both have shown whose they are.
+
+use crate::{
+    model::{HostPort, tls::Pin},
+    net::{
+        dial::{FirstWord, dial},
+        options,
+        tls::peer_pin,
+    },
+};
+use rustls::{ClientConfig, CommonState, ServerConfig, pki_types::ServerName};
+use std::{io, net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+
+/// A host with more addresses is asked for too much.
+const MOST_ADDRESSES: usize = 16;
+
+/// What only the two ends of one connection have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Binding {
+    /// `tls-exporter` of RFC 9266.
+    pub(super) exporter: [u8; 32],
+    /// Who dialled.
+    pub(super) client: Pin,
+    /// Who was dialled.
+    pub(super) server: Pin,
+}
+
+/// Why there is no channel.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ChannelError {
+    #[error("the name can't be resolved")]
+    Unresolved(#[source] io::Error),
+    #[error(transparent)]
+    Dial(#[from] crate::net::dial::DialError),
+    #[error("{0}")]
+    Handshake(String),
+    #[error("timed out")]
+    TimedOut,
+}
+
+/// Dials `address` and shows who we are, all of it within `limit`.
+pub(super) async fn connect(
+    address: &HostPort,
+    tls: Arc<ClientConfig>,
+    own: Pin,
+    limit: Duration,
+) -> Result<(client::TlsStream<TcpStream>, Binding), ChannelError> {
+    let connecting = async {
+        let found = lookup_host((address.host.as_str(), address.port)).await.map_err(ChannelError::Unresolved)?;
+        let addresses: Vec<SocketAddr> = found.take(MOST_ADDRESSES).collect();
+        if addresses.is_empty() {
+            return Err(ChannelError::Unresolved(io::ErrorKind::NotFound.into()));
+        }
+        let stream = dial(&addresses, limit, FirstWord::Ours).await?;
+        options::send_at_once(&stream);
+        // No name is sent: an address stands in for it.
+        let nobody = ServerName::IpAddress(IpAddr::from([0, 0, 0, 0]).into());
+        let stream = TlsConnector::from(tls).connect(nobody, stream).await.map_err(|error| refused(&error))?;
+        let (_, connection) = stream.get_ref();
+        let server = shown(connection)?;
+        let exporter = exporter(|out, label| connection.export_keying_material(out, label, Some(&[])))?;
+        Ok((stream, Binding { exporter, client: own, server }))
+    };
+    timeout(limit, connecting).await.unwrap_or(Err(ChannelError::TimedOut))
+}
+
+/// The same from the other end.
+pub(super) async fn accept(
+    stream: TcpStream,
+    tls: Arc<ServerConfig>,
+    own: Pin,
+    limit: Duration,
+) -> Result<(server::TlsStream<TcpStream>, Binding), ChannelError> {
+    let accepting = async {
+        options::send_at_once(&stream);
+        let stream = TlsAcceptor::from(tls).accept(stream).await.map_err(|error| refused(&error))?;
+        let (_, connection) = stream.get_ref();
+        let client = shown(connection)?;
+        let exporter = exporter(|out, label| connection.export_keying_material(out, label, Some(&[])))?;
+        Ok((stream, Binding { exporter, client, server: own }))
+    };
+    timeout(limit, accepting).await.unwrap_or(Err(ChannelError::TimedOut))
+}
+
+fn shown(connection: &CommonState) -> Result<Pin, ChannelError> {
+    peer_pin(connection).ok_or_else(|| ChannelError::Handshake("no certificate was shown".into()))
+}
+
+/// RFC 9266 §2: this label, a context of no bytes, 32 bytes.
+fn exporter(export: impl FnOnce([u8; 32], &[u8]) -> Result<[u8; 32], rustls::Error>) -> Result<[u8; 32], ChannelError> {
+    export([0; 32], b"EXPORTER-Channel-Binding").map_err(|error| ChannelError::Handshake(error.to_string()))
+}
+
+fn refused(error: &io::Error) -> ChannelError {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    ChannelError::Handshake(match inner {
+        Some(rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure)) => {
+            "another node answers there".into()
+        }
+        Some(other) => other.to_string(),
+        None => error.to_string(),
+    })
+}

@@ -1,0 +1,89 @@
+//! Which heartbeats are news. A beacon that was recorded and is sent again tells nothing: its run and number are known.
+
+use crate::model::{NodeName, group::HeartbeatPath};
+use std::collections::BTreeMap;
+
+/// What was heard last of each node, by each path. The nodes are those joined with, so there are few.
+#[derive(Debug, Default)]
+pub(super) struct Freshness(BTreeMap<(NodeName, HeartbeatPath), (u64, u64)>);
+
+/// What a heartbeat is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// It was heard before, or comes too late.
+    Stale,
+    /// It was not.
+    New,
+    /// Nor was the run of the process that it comes from.
+    NewRun,
+}
+
+impl Freshness {
+    /// What is this heartbeat? `least` is the lowest run of that node's process that can be.
+    ///
+    /// Over the link nobody but the node itself can speak, so another run is the node's present one, even if its number is
+    /// lower because its state was lost; beacons of other runs are stale from then on.
+    pub(super) fn hear(&mut self, node: &NodeName, path: HeartbeatPath, now: (u64, u64), least: u64) -> Heard {
+        let last = self.0.get(&(node.clone(), path)).copied();
+        let another_run = last.is_none_or(|last| now.0 != last.0);
+        let news = match (path, last) {
+            (HeartbeatPath::Link, Some(last)) => another_run || now.1 > last.1,
+            (HeartbeatPath::Beacon, Some(last)) => now > last,
+            (HeartbeatPath::Link, None) => true,
+            (HeartbeatPath::Beacon, None) => now.0 >= least,
+        };
+        if !news {
+            return Heard::Stale;
+        }
+        self.0.insert((node.clone(), path), now);
+        if !another_run {
+            return Heard::New;
+        }
+        if path == HeartbeatPath::Link {
+            let beacon = self.0.entry((node.clone(), HeartbeatPath::Beacon)).or_insert((now.0, 0));
+            if beacon.0 != now.0 {
+                *beacon = (now.0, 0);
+            }
+        }
+        Heard::NewRun
+    }
+
+    /// Forgets a node.
+    pub(super) fn forget(&mut self, node: &NodeName) {
+        self.0.retain(|(known, _), _| known != node);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use HeartbeatPath::{Beacon, Link};
+
+    #[test]
+    fn a_beacon_counts_once_and_never_after_a_later_one() {
+        let (mut fresh, node) = (Freshness::default(), NodeName::from("P"));
+        let mut hear = |boot, sequence| fresh.hear(&node, Beacon, (boot, sequence), 4);
+        assert_eq!(hear(3, 100), Heard::Stale, "of a run that is known to be over");
+        assert_eq!(hear(4, 7), Heard::NewRun);
+        assert_eq!((hear(4, 7), hear(4, 6), hear(4, 8)), (Heard::Stale, Heard::Stale, Heard::New));
+        assert_eq!(hear(5, 1), Heard::NewRun, "the node was started again");
+        assert_eq!(hear(4, 9), Heard::Stale);
+        assert_eq!(fresh.hear(&"Q".into(), Beacon, (1, 1), 0), Heard::NewRun, "another node");
+    }
+
+    #[test]
+    fn the_link_says_which_run_is_the_present_one() {
+        let (mut fresh, node) = (Freshness::default(), NodeName::from("P"));
+        assert_eq!(fresh.hear(&node, Beacon, (9, 50), 0), Heard::NewRun);
+        assert_eq!(
+            fresh.hear(&node, Link, (2, 1), 0),
+            Heard::NewRun,
+            "its state was lost: it counts from the beginning"
+        );
+        assert_eq!(fresh.hear(&node, Link, (2, 1), 0), Heard::Stale);
+        assert_eq!(fresh.hear(&node, Beacon, (2, 2), 0), Heard::New);
+        assert_eq!(fresh.hear(&node, Beacon, (2, 2), 0), Heard::Stale);
+        fresh.forget(&node);
+        assert_eq!(fresh.hear(&node, Beacon, (1, 1), 1), Heard::NewRun);
+    }
+}

@@ -1,0 +1,107 @@
+//! What the tasks of the peer link have in common.
+
+use super::{
+    Counts, PeerEvent, Saying,
+    client::Client,
+    fresh::{Freshness, Heard},
+    identity::Identity,
+    key::PairingKey,
+    store::{Peer, Store},
+};
+use crate::model::{
+    NodeName,
+    group::{Heartbeat, HeartbeatPath},
+    tls::Pin,
+};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    time::Instant,
+};
+
+/// One for each node that runs.
+pub(super) struct Shared {
+    pub(super) node: NodeName,
+    pub(super) version: String,
+    pub(super) boot: u64,
+    pub(super) heartbeat: Duration,
+    pub(super) key: PairingKey,
+    pub(super) identity: Identity,
+    pub(super) store: Store,
+    pub(super) said: watch::Sender<Saying>,
+    pub(super) events: mpsc::Sender<PeerEvent>,
+    pub(super) counts: Counters,
+    pub(super) calls: Calls,
+    /// One join at a time.
+    pub(super) joining: Semaphore,
+    pub(super) sequence: AtomicU64,
+    pub(super) fresh: Mutex<Freshness>,
+}
+
+/// Connections for calls that wait to be used again, one for each node.
+pub(super) struct Calls {
+    /// Calls under way at once.
+    pub(super) room: Semaphore,
+    pub(super) idle: Mutex<BTreeMap<Pin, (Client, Instant)>>,
+}
+
+/// What is counted.
+#[derive(Debug, Default)]
+pub(super) struct Counters(Mutex<Counts>);
+
+impl Counters {
+    pub(super) fn update(&self, change: impl FnOnce(&mut Counts)) {
+        change(&mut lock(&self.0));
+    }
+
+    pub(super) fn read(&self) -> Counts {
+        *lock(&self.0)
+    }
+}
+
+impl Shared {
+    /// What is to be said now, under a number that was never used.
+    pub(super) fn next_heartbeat(&self) -> Heartbeat {
+        let Saying { role, state, claims } = self.said.borrow().clone();
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        Heartbeat { node: self.node.clone(), boot: self.boot, sequence, role, state, claims }
+    }
+
+    /// Passes a heartbeat of `peer` on, if it is news. One that finds no room is lost, as on any network.
+    pub(super) fn hear(&self, peer: &Peer, heartbeat: Heartbeat, path: HeartbeatPath) -> Heard {
+        let number = (heartbeat.boot, heartbeat.sequence);
+        let news = lock(&self.fresh).hear(&peer.node, path, number, peer.boot);
+        if news == Heard::Stale {
+            self.counts.update(|counts| counts.stale += 1);
+        } else if self.events.try_send(PeerEvent::Heard { heartbeat, path }).is_err() {
+            self.counts.update(|counts| counts.events_lost += 1);
+        }
+        news
+    }
+
+    /// Passes on what must not be lost.
+    pub(super) async fn tell(&self, event: PeerEvent) {
+        // Nobody listens any more only while the node stops.
+        let _stopping = self.events.send(event).await;
+    }
+
+    /// A node was joined or has left: what was heard of it is of another life.
+    pub(super) fn forget(&self, node: &NodeName, pin: Option<Pin>) {
+        lock(&self.fresh).forget(node);
+        if let Some(pin) = pin {
+            lock(&self.calls.idle).remove(&pin);
+        }
+    }
+}
+
+/// No holder of these locks leaves anything half done.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
