@@ -91,6 +91,7 @@ pub fn bind(route: &RouteName, address: SocketAddr, workers: usize) -> Result<Li
 pub fn plan(running: &Running, force: bool) -> Result<Plan, OrderError> {
     let config =
         config::load_again(&running.config.source).map_err(|errors| OrderError::BadConfig(errors.to_string()))?;
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let mut objections = fixed_settings(&running.config, &config);
     if !force {
         objections.extend(swapped_servers(&running.config, &running.former, &config));
