@@ -115,6 +115,12 @@ pub struct Claim {
     pub epoch: Epoch,
     /// Does it hold the seat under that epoch?
     pub holds: bool,
+    /// Does it hear the seat's holder, or is it? Others then don't call the holder dead (`G8`).
+    #[serde(default)]
+    pub hears: bool,
+    /// Whose seat it is, if that is no longer the node it is called by (`replace`, a change of roles).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<NodeName>,
 }
 
 /// What nodes tell each other again and again, over the peer link and by beacon.

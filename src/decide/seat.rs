@@ -1,0 +1,324 @@
+//! One node's machine: whom it hears, which seats it holds, what it may take and when it must let go (design §4).
+//!
+//! ```text
+//!            prove (nobody holds it)          Persist … Persisted          prove anew, if that took long
+//!   Idle ─────────────────────────────▶ take ─────────────────────▶ Entering ─────────────────────────▶ Serving
+//!     ▲   silence + witness + probe,     epoch raised                  ▲ start, or after a gap              │ higher epoch heard,
+//!     │   a grant, or an operator        and on the disk               │ (holds it by its record)           │ gap, handed over
+//!     └──────────────────────── Gone ◀── Leaving ◀─────────────────────┴────────────────────────────────────┘
+//! ```
+//!
+//! **Epochs.** The nodes of a group, sorted by name, take turns: each raises a seat's epoch to the next number *of its own*, so two nodes
+//! of one group never mean the same epoch. While two nodes see different groups (one was joined or dismissed a moment ago) they
+//! might; then the greater name wins. Whoever hears of a higher epoch than it serves under lets go at once, also if nobody is
+//! heard serving under it: no client is accepted under an epoch lower than one that is known.
+//!
+//! **What two nodes can't guarantee.** Two nodes that hear each other on neither path, do not see each other's ARP, and each reach a
+//! witness, can't tell that from the other's death: both may serve until they hear each other again, and then the lower epoch lets go
+//! within a heartbeat or two. Nothing short of a third node (which tells each that the other is heard), a common path to the
+//! witness that also carries ARP, or etcd can rule that out. So put both on one switch fabric with two ways between them, and
+//! choose a witness on the clients' side.
+//!
+//! **A holder that is cut off** from peers and witnesses goes on serving: the loss of everything else leaves the last table in force, and
+//! if it were to let go, a rebooting witness would take the service down while the backup is being repaired. It changes no pair's
+//! side meanwhile ([`Effect::LetPairsChange`]). The price: behind a cut that has clients on both sides, each side may be served by
+//! another node until it heals. A cut-off node that holds nothing changes nothing at all.
+//!
+//! **What is kept.** A revision that every backup node has acknowledged is never lost by a takeover; a hand-over (`reverse`,
+//! `replace`, a planned takeover) carries the holder's last revision, and who gets the seat pulls it before it serves.
+
+mod commit;
+pub mod effect;
+mod handover;
+mod hear;
+mod hold;
+pub mod input;
+mod inputs;
+mod orders;
+mod prove;
+mod roles;
+mod start;
+mod state;
+mod succeed;
+#[cfg(test)]
+mod tests;
+mod work;
+
+use self::{
+    commit::Pending,
+    effect::{AskId, Beat, Effect, Note},
+    input::{Input, NodeSpec, Start},
+    state::{Peer, Question, Seat},
+    work::Work,
+};
+use super::timers;
+use crate::model::{
+    Epoch, NodeName, Time,
+    group::{Claim, NodeStateName, Role},
+    seat::Suspicion,
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+/// A path is late after so many heartbeats.
+const LATE: u32 = 3;
+
+/// Decides everything about one node's seats. Drive it so: after [`Self::new`] and after every `handle_*` drain
+/// [`Self::poll_effect`], execute the effects in order, and call [`Self::handle_timeout`] when [`Self::next_timeout`] has
+/// come (at once after `new`).
+#[derive(Debug)]
+pub struct NodeMachine {
+    me: NodeName,
+    spec: NodeSpec,
+    role: Role,
+    peers: BTreeMap<NodeName, Peer>,
+    seats: BTreeMap<NodeName, Seat>,
+    /// The revisions of seats' configurations that are here.
+    synced: BTreeMap<NodeName, u64>,
+    /// The one change that is being stored.
+    pending: Option<Pending>,
+    /// What is known is not on the disk yet. Only what holds us back takes effect before it is.
+    dirty: bool,
+    /// The last record could not be stored; the next attempt is then.
+    retry_at: Option<Time>,
+    /// The one order that is being carried out (`B15`).
+    work: Option<Work>,
+    witnesses: Question<bool>,
+    beat_at: Time,
+    beaten: Option<Beat>,
+    may_change: Option<bool>,
+    effects: VecDeque<Effect>,
+    next_ask: u64,
+    next_persist: u64,
+    /// When the machine last ran.
+    ran: Option<Time>,
+}
+
+/// One seat at a glance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeatStatus {
+    /// The highest epoch known.
+    pub epoch: Epoch,
+    /// Who holds it under that epoch, as far as is known.
+    pub holder: Option<NodeName>,
+    /// Whose own it is.
+    pub home: NodeName,
+    /// Does this node accept clients for it?
+    pub serving: bool,
+    /// Held by another node than its own: no redundancy, no automatic takeover (`G5`).
+    pub degraded: bool,
+    /// The revision of its configuration that is here.
+    pub synced: Option<u64>,
+    /// Why its holder holds it.
+    pub reason: crate::model::seat::SeatReason,
+}
+
+impl NodeMachine {
+    /// Takes up what the disk had. A node of a group starts offline.
+    #[must_use]
+    pub fn new(start: Start, now: Time) -> Self {
+        start::machine(start, now)
+    }
+
+    /// Something happened.
+    pub fn handle_input(&mut self, now: Time, input: Input) {
+        self.observe(now);
+        self.take_in(now, input);
+        self.settle(now);
+    }
+
+    /// The time asked for by [`Self::next_timeout`] has come. Calling it early is harmless; far too late is noticed.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.observe(now);
+        self.settle(now);
+    }
+
+    /// The next thing to do; `None` when all is done for now.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to call [`Self::handle_timeout`] next; at least once a heartbeat.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Time> {
+        let ran = self.ran?;
+        let silences = self.peers.values().map(|peer| Some(self.quiet_at(peer)));
+        let work = self.work.as_ref().map(|work| work.deadline);
+        let all = silences.chain([Some(self.beat_at), work, self.retry_at]);
+        timers::earliest(all.map(|at| at.filter(|at| *at > ran)))
+    }
+
+    /// May this node's pairs change sides by themselves (X4, design §4)?
+    #[must_use]
+    pub fn may_change_sides(&self) -> bool {
+        self.may_change.unwrap_or(false)
+    }
+
+    /// The configured role in force.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// What this node does now.
+    #[must_use]
+    pub fn state(&self) -> NodeStateName {
+        if self.seats.values().any(Seat::is_serving) {
+            NodeStateName::Online
+        } else if self.role == Role::Backup && !self.holds_any() {
+            NodeStateName::Standby
+        } else {
+            NodeStateName::Offline
+        }
+    }
+
+    /// The seats it knows.
+    pub fn seats(&self) -> impl Iterator<Item = (&NodeName, SeatStatus)> {
+        self.seats.iter().map(|(name, seat)| {
+            let status = SeatStatus {
+                epoch: seat.epoch,
+                holder: seat.holder.clone(),
+                home: seat.home.clone(),
+                serving: seat.is_serving(),
+                degraded: seat.is_degraded(),
+                synced: self.synced.get(name).copied(),
+                reason: seat.reason,
+            };
+            (name, status)
+        })
+    }
+
+    /// How it stands with each peer, with the state each says it has; `Unknown` once it is red.
+    pub fn peers(&self, now: Time) -> impl Iterator<Item = (&NodeName, Suspicion, Role, NodeStateName)> {
+        self.peers.iter().map(move |(name, peer)| {
+            let suspicion = self.suspicion(now, peer);
+            let state = if suspicion == Suspicion::Red { NodeStateName::Unknown } else { peer.state };
+            (name, suspicion, peer.role, state)
+        })
+    }
+
+    fn suspicion(&self, now: Time, peer: &Peer) -> Suspicion {
+        peer.hearing.suspicion(now, self.spec.heartbeat, self.spec.primary_timeout)
+    }
+
+    /// Notices when we ourselves did not run: what looked like silence may have been ours, and the kernel may have removed
+    /// our address.
+    fn observe(&mut self, now: Time) {
+        let Some(ran) = self.ran.replace(now) else { return };
+        self.missed(now, now.since(ran));
+    }
+
+    fn missed(&mut self, now: Time, span: Duration) {
+        if span > self.spec.heartbeat * LATE {
+            self.peers.values_mut().for_each(|peer| peer.hearing.listen_anew(now));
+            self.witnesses = Question::default();
+        }
+        if span >= self.spec.lifetime {
+            self.note(Note::Gap(span));
+            self.recheck_all();
+        }
+    }
+
+    /// Brings everything that follows from how things are now.
+    fn settle(&mut self, now: Time) {
+        self.note_silences(now);
+        self.advance_work(now);
+        let names: Vec<NodeName> = self.seats.keys().cloned().collect();
+        for name in &names {
+            self.advance_seat(now, name);
+            self.succeed(now, name);
+        }
+        self.store_what_is_known(now);
+        self.watch_isolation(now);
+        self.beat(now);
+    }
+
+    /// A node that is alone and reaches no witness changes no pair's side.
+    fn watch_isolation(&mut self, now: Time) {
+        let alone = !self.peers.is_empty() && !self.peers.values().any(|peer| self.is_near(now, peer));
+        if alone {
+            self.ask_witnesses(now, self.spec.heartbeat.max(Duration::from_millis(500)));
+        }
+        let proven = self.witnesses.fresh(now, Time::ZERO, prove::FRESH_WITNESS) == Some(true);
+        let may = !alone || proven;
+        if self.may_change.replace(may) != Some(may) {
+            self.effects.push_back(Effect::LetPairsChange(may));
+        }
+    }
+
+    /// Tells the peers, once a heartbeat and at once when there is news.
+    fn beat(&mut self, now: Time) {
+        let beat = Beat { role: self.role, state: self.state(), claims: self.claims(now) };
+        if now >= self.beat_at || self.beaten.as_ref() != Some(&beat) {
+            self.beat_at = now + self.spec.heartbeat;
+            self.beaten = Some(beat.clone());
+            self.effects.push_back(Effect::Beat(beat));
+        }
+    }
+
+    fn claims(&self, now: Time) -> Vec<Claim> {
+        let claim = |(name, seat): (&NodeName, &Seat)| {
+            let holder = seat.holder.as_ref().and_then(|holder| self.peers.get(holder));
+            Claim {
+                seat: name.clone(),
+                epoch: seat.epoch,
+                holds: seat.is_serving(),
+                hears: seat.is_serving() || holder.is_some_and(|holder| self.is_near(now, holder)),
+                home: (seat.home != *name).then(|| seat.home.clone()),
+            }
+        };
+        self.seats.iter().map(claim).collect()
+    }
+
+    /// Was it heard within the last few heartbeats?
+    fn is_near(&self, now: Time, peer: &Peer) -> bool {
+        peer.hearing.heard_since(now - self.spec.heartbeat * LATE)
+    }
+
+    /// When its silence will have lasted long enough.
+    fn quiet_at(&self, peer: &Peer) -> Time {
+        let short = (self.spec.heartbeat * LATE).min(self.spec.primary_timeout);
+        let needed = if peer.hearing.is_gone() { short } else { self.spec.primary_timeout };
+        peer.hearing.silent_since() + needed
+    }
+
+    fn is_quiet(&self, now: Time, peer: &Peer) -> bool {
+        now >= self.quiet_at(peer)
+    }
+
+    /// Does it hold a seat by its record, served or not?
+    fn holds_any(&self) -> bool {
+        self.seats.values().any(|seat| seat.holder.as_ref() == Some(&self.me))
+    }
+
+    /// The peer that is heard to hold the seat; the one with the highest epoch if there are two.
+    fn heard_holder(&self, now: Time, name: &NodeName) -> Option<NodeName> {
+        let holds = |(other, peer): (&NodeName, &Peer)| {
+            let claim = peer.claim(name).filter(|claim| claim.holds && !self.is_quiet(now, peer))?;
+            Some((claim.epoch, other.clone()))
+        };
+        self.peers.iter().filter_map(holds).max().map(|(_, other)| other)
+    }
+
+    /// The next epoch of this seat that is this node's to use (see the module's page).
+    fn next_epoch(&self, name: &NodeName, above: Epoch, node: &NodeName) -> Epoch {
+        let mut members: Vec<&NodeName> = self.peers.keys().chain([&self.me]).collect();
+        members.sort();
+        let place = |of: &NodeName| members.iter().position(|member| *member == of).unwrap_or(0);
+        let count = members.len();
+        let offset = (place(node) + count - place(name)) % count;
+        let is_own = |epoch: &Epoch| (epoch.0 - 1) % count as u64 == offset as u64;
+        std::iter::successors(Some(above.next()), |epoch| Some(epoch.next())).find(is_own).unwrap_or(above.next())
+    }
+
+    fn ask_id(&mut self) -> AskId {
+        self.next_ask += 1;
+        AskId(self.next_ask)
+    }
+
+    fn note(&mut self, note: Note) {
+        self.effects.push_back(Effect::Note(note));
+    }
+}

@@ -1,0 +1,231 @@
+//! Storing a change, and what follows once it is stored. An epoch is on the disk before anybody is served under it.
+
+use super::{
+    NodeMachine,
+    effect::{Effect, Message, NodeRecord, Note, SeatRecord},
+    state::{Entry, Granted, Guest, Phase, Seat},
+    work::GRANT_BACK,
+};
+use crate::{
+    decide::effect::PersistId,
+    model::{
+        Epoch, NodeName, Time,
+        group::Role,
+        seat::{SeatReason, SeatRefusal},
+    },
+};
+use std::time::Duration;
+
+/// A record that could not be stored is tried again after this long.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The one change that is being stored.
+#[derive(Debug)]
+pub(super) struct Pending {
+    id: PersistId,
+    plan: Plan,
+}
+
+/// A change of what is in force.
+#[derive(Debug, Clone)]
+pub(super) enum Plan {
+    /// Only what is known already.
+    Keep,
+    /// This node becomes the holder.
+    Take { seat: NodeName, epoch: Epoch, reason: SeatReason, adopt: bool, entry: Entry, ordered: bool },
+    /// The seat is promised to another node.
+    Grant { seat: NodeName, epoch: Epoch, guest: Guest },
+    /// Another configured role; the seats held become its own, or are released.
+    Role { role: Role, own: Option<NodeName> },
+}
+
+impl Pending {
+    /// Does it change who holds what?
+    pub(super) fn is_change(&self) -> bool {
+        !matches!(self.plan, Plan::Keep)
+    }
+}
+
+impl Plan {
+    pub(super) fn take(seat: &NodeName, epoch: Epoch, reason: SeatReason, entry: Entry) -> Self {
+        Self::Take { seat: seat.clone(), epoch, reason, adopt: false, entry, ordered: false }
+    }
+}
+
+impl NodeMachine {
+    /// Sends the change to the disk; nothing of it is in force until it is there.
+    pub(super) fn persist(&mut self, plan: Plan) {
+        let id = PersistId(self.next_persist);
+        self.next_persist += 1;
+        self.dirty = false;
+        self.effects.push_back(Effect::Persist(id, Box::new(self.record(&plan))));
+        self.pending = Some(Pending { id, plan });
+    }
+
+    /// What was learned is stored when nothing else is.
+    pub(super) fn store_what_is_known(&mut self, now: Time) {
+        if self.retry_at.is_some_and(|at| now >= at) {
+            self.retry_at = None;
+        }
+        if self.dirty && self.pending.is_none() && self.retry_at.is_none() {
+            self.persist(Plan::Keep);
+        }
+    }
+
+    fn record(&self, plan: &Plan) -> NodeRecord {
+        let mut record = NodeRecord { role: self.role, seats: self.seats.iter().map(stored).collect() };
+        let find = |seats: &mut Vec<SeatRecord>, name: &NodeName, change: &dyn Fn(&mut SeatRecord)| {
+            seats.iter_mut().filter(|seat| seat.seat == *name).for_each(change);
+        };
+        match plan {
+            Plan::Keep => {}
+            Plan::Take { seat, epoch, reason, adopt, .. } => {
+                if *adopt {
+                    record.role = Role::Primary;
+                }
+                find(&mut record.seats, seat, &|stored| {
+                    (stored.epoch, stored.holder, stored.granted) = (*epoch, Some(self.me.clone()), None);
+                    stored.reason = *reason;
+                    if *adopt {
+                        stored.home = self.me.clone();
+                    }
+                });
+            }
+            Plan::Grant { seat, epoch, guest } => {
+                find(&mut record.seats, seat, &|stored| stored.granted = Some((guest.name.clone(), *epoch)));
+            }
+            Plan::Role { role, .. } => {
+                record.role = *role;
+                for stored in record.seats.iter_mut().filter(|stored| stored.holder.as_ref() == Some(&self.me)) {
+                    self.change_owner(*role, &mut stored.holder, &mut stored.home);
+                }
+            }
+        }
+        record
+    }
+
+    /// As a primary node it owns what it holds; as a backup node it releases it.
+    fn change_owner(&self, role: Role, holder: &mut Option<NodeName>, home: &mut NodeName) {
+        match role {
+            Role::Primary => *home = self.me.clone(),
+            Role::Backup => *holder = None,
+        }
+    }
+
+    pub(super) fn persisted(&mut self, now: Time, id: PersistId) {
+        let Some(Pending { plan, .. }) = self.pending.take_if(|pending| pending.id == id) else { return };
+        self.retry_at = None;
+        match plan {
+            Plan::Keep => {}
+            Plan::Take { .. } => self.commit_take(plan),
+            Plan::Grant { seat, epoch, guest } => self.commit_grant(now, &seat, epoch, guest),
+            Plan::Role { role, own } => self.commit_role(role, own),
+        }
+    }
+
+    fn commit_take(&mut self, plan: Plan) {
+        let Plan::Take { seat: name, epoch, reason, adopt, entry, ordered } = plan else { return };
+        let me = self.me.clone();
+        let Some(seat) = self.seats.get_mut(&name) else { return };
+        if epoch <= seat.epoch {
+            // Somebody with a higher epoch was heard meanwhile; the disk has to know it, too.
+            self.dirty = true;
+            return self.refuse_if(ordered, SeatRefusal::Overtaken);
+        }
+        (seat.epoch, seat.holder, seat.reason, seat.granted) = (epoch, Some(me.clone()), reason, None);
+        (seat.countdown, seat.held_back) = (0, None);
+        if adopt {
+            seat.home = me;
+            self.set_role(Role::Primary);
+        }
+        let Some(seat) = self.seats.get_mut(&name) else { return };
+        if seat.is_serving() {
+            // It goes on serving, under the new epoch.
+            self.effects.push_back(Effect::Serve { seat: name.clone(), epoch });
+        } else if !matches!(seat.phase, Phase::Leaving(_)) {
+            seat.phase = Phase::Entering(entry);
+        }
+        if ordered {
+            self.work_done(format!("holds seat {name} under epoch {epoch}"));
+        }
+    }
+
+    fn commit_grant(&mut self, now: Time, name: &NodeName, epoch: Epoch, guest: Guest) {
+        let revision = self.synced.get(name).copied().unwrap_or(0);
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        if seat.phase != Phase::Granting(guest.clone()) {
+            self.dirty = true;
+            return;
+        }
+        seat.phase = Phase::Idle;
+        seat.granted = Some(Granted { to: guest.name.clone(), epoch, until: now + GRANT_BACK });
+        let message = Message::Grant { seat: name.clone(), ask: guest.ask, epoch, revision };
+        self.tell(&guest.name, message);
+    }
+
+    fn commit_role(&mut self, role: Role, own: Option<NodeName>) {
+        let me = self.me.clone();
+        for (name, _) in self.seats.iter().map(|(name, seat)| (name.clone(), seat.epoch)).collect::<Vec<_>>() {
+            if role == Role::Backup {
+                self.let_go(&name, SeatReason::RolesChanged, None);
+            }
+            let Some(seat) = self.seats.get_mut(&name).filter(|seat| seat.holder.as_ref() == Some(&me)) else { continue };
+            match role {
+                Role::Primary => seat.home = me.clone(),
+                Role::Backup => {
+                    (seat.holder, seat.granted) = (None, None);
+                    if !matches!(seat.phase, Phase::Leaving(_)) {
+                        seat.phase = Phase::Idle;
+                    }
+                }
+            }
+        }
+        self.set_role(role);
+        if let Some(own) = own {
+            let mut seat = Seat::new(own.clone());
+            (seat.epoch, seat.holder) = (Epoch::FIRST, Some(me));
+            self.seats.entry(own).or_insert(seat);
+            self.dirty = true;
+        }
+        self.work_done(format!("the configured role is {role}"));
+    }
+
+    pub(super) fn set_role(&mut self, role: Role) {
+        if std::mem::replace(&mut self.role, role) != role {
+            self.dirty = true;
+            self.note(Note::Role(role));
+        }
+    }
+
+    pub(super) fn persist_failed(&mut self, now: Time, id: PersistId) {
+        let Some(Pending { plan, .. }) = self.pending.take_if(|pending| pending.id == id) else { return };
+        self.dirty = true;
+        if self.retry_at.replace(now + RETRY).is_none() {
+            self.note(Note::NotStored);
+        }
+        match plan {
+            Plan::Keep => {}
+            Plan::Take { ordered, .. } => self.refuse_if(ordered, SeatRefusal::NotStored),
+            Plan::Role { .. } => self.refuse_if(true, SeatRefusal::NotStored),
+            Plan::Grant { seat, guest, .. } => {
+                // It stays this node's; it is entered again.
+                if let Some(known) = self.seats.get_mut(&seat).filter(|known| known.phase == Phase::Granting(guest.clone())) {
+                    known.phase = Phase::Idle;
+                }
+                let why = SeatRefusal::NotStored;
+                self.tell(&guest.name, Message::Refuse { seat, ask: guest.ask, why });
+            }
+        }
+    }
+}
+
+fn stored((name, seat): (&NodeName, &Seat)) -> SeatRecord {
+    SeatRecord {
+        seat: name.clone(),
+        epoch: seat.epoch,
+        holder: seat.holder.clone(),
+        home: seat.home.clone(),
+        reason: seat.reason,
+        granted: seat.granted.as_ref().map(|granted| (granted.to.clone(), granted.epoch)),
+    }
+}

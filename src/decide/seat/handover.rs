@@ -1,0 +1,107 @@
+//! Handing a seat from one node to another, serially: for a moment nobody serves it, never two (`B12`).
+//!
+//! ```text
+//!   taker                        holder
+//!     │ ◀──────── Come ──────────── │   (if the order was given to the holder)
+//!     │ pulls what changed          │
+//!     │ ───────── Want ───────────▶ │
+//!     │                             │ lets go, waits for Gone, stores the promise
+//!     │ ◀──── Grant(epoch, rev) ─── │ ── GRANT_BACK ──▶ takes it back under a new epoch
+//!     │ pulls up to rev             │
+//!     │ stores the epoch            │
+//!     │ proves, serves              │ hears that it does
+//!     ╎ not after GRANT, counted from Want
+//! ```
+
+use super::{
+    NodeMachine,
+    effect::Message,
+    input::Order,
+    state::{Guest, Phase},
+    work::{Step, Work},
+};
+use crate::model::{
+    NodeName, Time,
+    seat::{SeatReason, SeatRefusal},
+};
+
+impl NodeMachine {
+    pub(super) fn told(&mut self, now: Time, from: &NodeName, message: Message) {
+        if !self.peers.contains_key(from) {
+            return;
+        }
+        match message {
+            Message::Come { seat, adopt } => self.invited(now, from, seat, adopt),
+            Message::Want { seat, ask, adopt } => self.asked(from, seat, ask, adopt),
+            Message::Grant { seat, ask, epoch, revision } => {
+                let Some(began) = self.is_answer(&seat, ask) else { return };
+                self.begin_step(now, Step::PullGranted { epoch, revision, began });
+                if let Some(work) = &mut self.work {
+                    work.obstacle = SeatRefusal::GrantExpired;
+                }
+                if self.synced.get(&seat).copied().unwrap_or(0) < revision {
+                    // Whoever granted it no longer serves it, but has it.
+                    self.effects.push_back(super::Effect::PullNow { seat, from: from.clone() });
+                }
+            }
+            Message::Refuse { seat, ask, why } => {
+                let invited = self.work.as_ref().is_some_and(|work| {
+                    work.seat == seat && matches!(&work.step, Step::Invite { guest } if guest == from)
+                });
+                if invited {
+                    self.refuse(why);
+                } else if self.is_answer(&seat, ask).is_some() {
+                    let force = self.work.as_ref().is_some_and(|work| work.force);
+                    if force { self.take_by_force(now) } else { self.refuse(why) }
+                }
+            }
+        }
+    }
+
+    /// Is it the answer to what is being asked? Then: when was it asked.
+    fn is_answer(&self, seat: &NodeName, ask: super::AskId) -> Option<Time> {
+        let work = self.work.as_ref().filter(|work| work.seat == *seat)?;
+        match work.step {
+            Step::Ask { ask: asked, began } if asked == ask => Some(began),
+            _ => None,
+        }
+    }
+
+    /// The holder wants to be rid of the seat.
+    fn invited(&mut self, now: Time, from: &NodeName, seat: NodeName, adopt: bool) {
+        let refusal = if self.work.is_some() {
+            Some(SeatRefusal::Busy)
+        } else if self.heard_holder(now, &seat).as_ref() != Some(from) {
+            Some(SeatRefusal::NotHolder)
+        } else {
+            None
+        };
+        if let Some(why) = refusal {
+            return self.tell(from, Message::Refuse { seat, ask: super::AskId(0), why });
+        }
+        let (order, reason) = if adopt {
+            (Order::Replace { seat: seat.clone(), with: self.me.clone() }, SeatReason::Replaced)
+        } else {
+            (Order::Reverse { seat: seat.clone() }, SeatReason::Reversed)
+        };
+        self.work = Some(Work::new(now, None, order, seat.clone(), reason).adopting(adopt));
+        self.begin_step(now, Step::Pull);
+        self.pull(now, &seat);
+    }
+
+    /// Another node asks for a seat that this one holds.
+    fn asked(&mut self, from: &NodeName, seat: NodeName, ask: super::AskId, adopt: bool) {
+        let invited = |work: &Work| work.seat == seat && matches!(&work.step, Step::Invite { guest } if guest == from);
+        let busy = self.work.as_ref().is_some_and(|work| !invited(work));
+        let why = match self.seats.get(&seat).map(|seat| &seat.phase) {
+            None => SeatRefusal::NoSuchSeat,
+            Some(Phase::Serving) if busy => SeatRefusal::Busy,
+            Some(Phase::Serving) => {
+                let guest = Guest { name: from.clone(), ask, adopt };
+                return self.let_go(&seat, SeatReason::HandedOver, Some(guest));
+            }
+            Some(_) => SeatRefusal::NotHolder,
+        };
+        self.tell(from, Message::Refuse { seat, ask, why });
+    }
+}

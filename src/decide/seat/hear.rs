@@ -1,0 +1,112 @@
+//! What a heartbeat says about seats: who holds what, and whether this node has to let go.
+
+use super::{
+    NodeMachine,
+    effect::Note,
+    state::{Phase, Seat},
+};
+use crate::{
+    decide::suspicion::{Path, Worth},
+    model::{
+        NodeName, Time,
+        group::{Claim, Heartbeat, Role},
+        seat::SeatReason,
+    },
+};
+
+/// More seats than this are no group.
+const MAX_SEATS: usize = 64;
+
+impl NodeMachine {
+    pub(super) fn heard(&mut self, now: Time, path: Path, heartbeat: Heartbeat) {
+        let Heartbeat { node, boot, sequence, role, state, mut claims } = heartbeat;
+        let Some(peer) = self.peers.get_mut(&node) else { return };
+        if peer.hearing.hear(now, path, boot, sequence) != Worth::News {
+            return;
+        }
+        claims.truncate(MAX_SEATS);
+        (peer.role, peer.state, peer.claims) = (role, state, claims.clone());
+        if role == Role::Primary && !self.seats.contains_key(&node) {
+            self.know_seats();
+        }
+        for claim in claims {
+            self.learn(now, &node, &claim);
+        }
+    }
+
+    fn learn(&mut self, now: Time, node: &NodeName, claim: &Claim) {
+        let name = &claim.seat;
+        if !self.seats.contains_key(name) {
+            if self.seats.len() >= MAX_SEATS {
+                return;
+            }
+            self.seats.insert(name.clone(), Seat::new(name.clone()));
+        }
+        let me = self.me.clone();
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        let mine = seat.holder.as_ref() == Some(&me);
+        let above = claim.epoch > seat.epoch;
+        // Under equal epochs, which only unequal views of the group allow, the greater name wins.
+        let beaten = above || (claim.holds && claim.epoch == seat.epoch && (!mine || *node > me));
+        if claim.holds && seat.granted.as_ref().is_some_and(|granted| claim.epoch >= granted.epoch) {
+            seat.granted = None;
+            self.dirty = true;
+        }
+        if !beaten {
+            return self.note_rival(now, node, claim);
+        }
+        let holder = claim.holds.then(|| node.clone());
+        let home = claim.home.clone().unwrap_or_else(|| name.clone());
+        if claim.holds && seat.home != home {
+            let was_mine = seat.home == me;
+            seat.home = home;
+            self.dirty = true;
+            if was_mine {
+                self.gave_home_away();
+            }
+        }
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        if !above && seat.holder == holder {
+            return;
+        }
+        if claim.holds && mine && seat.is_serving() {
+            seat.conflict = Some(node.clone());
+            self.note_conflict(node, claim, true);
+        }
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        // A promise to another stays a promise until somebody is heard to hold the seat.
+        let waits = mine && seat.granted.is_some() && !claim.holds;
+        seat.epoch = claim.epoch;
+        if !waits {
+            seat.holder = holder;
+            seat.granted = None;
+            seat.reason = SeatReason::Superseded;
+        }
+        self.dirty = true;
+        match seat.phase {
+            Phase::Serving => self.let_go(name, SeatReason::Superseded, None),
+            Phase::Entering(_) | Phase::Granting(_) => seat.phase = Phase::Idle,
+            Phase::Leaving(Some(_)) => seat.phase = Phase::Leaving(None),
+            Phase::Leaving(None) | Phase::Idle => {}
+        }
+    }
+
+    /// A node that holds it under a lower epoch, while we serve it, has to hear us; the neighbours may be mistaken until then.
+    fn note_rival(&mut self, now: Time, node: &NodeName, claim: &Claim) {
+        let Some(seat) = self.seats.get_mut(&claim.seat).filter(|seat| seat.is_serving()) else { return };
+        let was = seat.conflict.as_ref() == Some(node);
+        if claim.holds && !was {
+            seat.conflict = Some(node.clone());
+            self.note_conflict(node, claim, false);
+            self.announce(now, &claim.seat);
+        } else if !claim.holds && was {
+            seat.conflict = None;
+            self.announce(now, &claim.seat);
+        }
+    }
+
+    fn note_conflict(&mut self, node: &NodeName, claim: &Claim, lets_go: bool) {
+        let (seat, epoch) = (claim.seat.clone(), claim.epoch);
+        self.note(Note::Conflict { seat, other: node.clone(), epoch, lets_go });
+    }
+}

@@ -1,0 +1,114 @@
+//! Entering a seat that this node holds by its record, serving it, leaving it.
+
+use super::{
+    NodeMachine,
+    commit::Plan,
+    effect::{Effect, Message, Note},
+    state::{Entry, Guest, Phase},
+};
+use crate::model::{NodeName, Time, seat::SeatReason};
+use std::time::Duration;
+
+/// The neighbours are told again where the address is.
+pub(super) const ANNOUNCE_EVERY: Duration = Duration::from_secs(60);
+
+impl NodeMachine {
+    /// One step of one seat.
+    pub(super) fn advance_seat(&mut self, now: Time, name: &NodeName) {
+        let me = self.me.clone();
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        let mine = seat.holder.as_ref() == Some(&me);
+        match seat.phase.clone() {
+            Phase::Idle if mine && seat.granted.is_some() => self.take_back(now, name),
+            Phase::Idle if mine && seat.retry_at.is_none_or(|at| now >= at) => {
+                seat.retry_at = None;
+                seat.phase = Phase::Entering(Entry { since: now, forced: false, deadline: None });
+                self.enter(now, name);
+            }
+            Phase::Entering(_) => self.enter(now, name),
+            Phase::Serving if now >= seat.announce_at => self.announce(now, name),
+            Phase::Granting(guest) if self.pending.is_none() => self.store_grant(name, guest),
+            _ => {}
+        }
+    }
+
+    fn enter(&mut self, now: Time, name: &NodeName) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        let Phase::Entering(entry) = seat.phase.clone() else { return };
+        if entry.deadline.is_some_and(|at| now >= at) {
+            // Whoever granted it takes it back now.
+            (seat.holder, seat.phase) = (None, Phase::Idle);
+            self.dirty = true;
+            return;
+        }
+        // What is not on the disk is not acted on.
+        let stored = !self.dirty && self.pending.is_none();
+        if !stored || (!entry.forced && self.prove(now, name, entry.since).is_err()) {
+            return;
+        }
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        seat.phase = Phase::Serving;
+        seat.conflict = None;
+        seat.announce_at = now + ANNOUNCE_EVERY;
+        let (seat, epoch, reason, degraded) = (name.clone(), seat.epoch, seat.reason, seat.is_degraded());
+        self.effects.push_back(Effect::Serve { seat: seat.clone(), epoch });
+        self.effects.push_back(Effect::RunCommand { seat: seat.clone(), holds: true, epoch });
+        self.note(Note::Serving { seat, epoch, reason, degraded });
+    }
+
+    /// Stops serving the seat at once; it may be handed to a guest once it is gone.
+    pub(super) fn let_go(&mut self, name: &NodeName, reason: SeatReason, guest: Option<Guest>) {
+        let Some(seat) = self.seats.get_mut(name).filter(|seat| seat.is_serving()) else { return };
+        seat.phase = Phase::Leaving(guest);
+        let (seat, epoch) = (name.clone(), seat.epoch);
+        self.effects.push_back(Effect::LetGo { seat: seat.clone() });
+        self.effects.push_back(Effect::RunCommand { seat: seat.clone(), holds: false, epoch });
+        self.note(Note::LetGo { seat, epoch, reason });
+    }
+
+    /// The address is removed and the routes are stopped.
+    pub(super) fn gone(&mut self, now: Time, name: &NodeName) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        if let Phase::Leaving(guest) = seat.phase.clone() {
+            seat.phase = guest.map_or(Phase::Idle, Phase::Granting);
+            self.advance_seat(now, name);
+        }
+    }
+
+    /// We did not run for so long that others may serve what we held.
+    pub(super) fn recheck_all(&mut self) {
+        let now = self.ran.unwrap_or_default();
+        for name in self.seats.keys().cloned().collect::<Vec<_>>() {
+            self.let_go(&name, SeatReason::Gap, None);
+            if let Some(seat) = self.seats.get_mut(&name) {
+                seat.owner = Default::default();
+                if let Phase::Entering(entry) = &mut seat.phase {
+                    *entry = Entry { since: now, forced: false, deadline: entry.deadline };
+                }
+            }
+        }
+    }
+
+    fn store_grant(&mut self, name: &NodeName, guest: Guest) {
+        let Some(seat) = self.seats.get(name) else { return };
+        let epoch = self.next_epoch(name, seat.epoch, &guest.name);
+        self.persist(Plan::Grant { seat: name.clone(), epoch, guest });
+    }
+
+    /// The grant ran out and nobody is heard to hold the seat: it is this node's again, under a new epoch.
+    fn take_back(&mut self, now: Time, name: &NodeName) {
+        let Some(seat) = self.seats.get(name) else { return };
+        let Some(granted) = seat.granted.clone().filter(|granted| now >= granted.until) else { return };
+        if self.pending.is_some() || self.retry_at.is_some() || self.prove(now, name, granted.until).is_err() {
+            return;
+        }
+        let Some(seat) = self.seats.get(name) else { return };
+        let epoch = self.next_epoch(name, seat.epoch.max(granted.epoch), &self.me);
+        let entry = Entry { since: granted.until, forced: false, deadline: None };
+        self.persist(Plan::take(name, epoch, SeatReason::TakenBack, entry));
+    }
+
+    pub(super) fn tell(&mut self, whom: &NodeName, message: Message) {
+        self.effects.push_back(Effect::Tell(whom.clone(), message));
+    }
+}

@@ -1,0 +1,186 @@
+//! Operators' orders: what is asked of each before it is begun, each refusal with its own reason (`G3`, `B15`).
+
+use super::{
+    NodeMachine,
+    effect::{Effect, Verdict},
+    input::Order,
+    state::Phase,
+    work::{Step, Work},
+};
+use crate::{
+    decide::effect::Ticket,
+    model::{
+        NodeName, Time,
+        group::{NodeStateName, Role},
+        seat::{SeatReason, SeatRefusal},
+    },
+};
+use std::time::Duration;
+
+/// What an order comes to at once: begun, or answered.
+pub(super) type Begun = Result<(), Verdict>;
+
+impl Work {
+    pub(super) fn new(now: Time, ticket: Option<Ticket>, order: Order, seat: NodeName, reason: SeatReason) -> Self {
+        let force = matches!(order, Order::Takeover { force: true, .. });
+        Self {
+            ticket,
+            order,
+            seat,
+            reason,
+            force,
+            adopt: false,
+            step: Step::Store,
+            deadline: now + Duration::from_secs(10),
+            replaces: None,
+            obstacle: SeatRefusal::NoAnswer,
+        }
+    }
+
+    pub(super) fn adopting(mut self, adopt: bool) -> Self {
+        self.adopt = adopt;
+        self
+    }
+}
+
+impl NodeMachine {
+    pub(super) fn order(&mut self, now: Time, ticket: Option<Ticket>, order: Order) {
+        let forced = matches!(order, Order::Takeover { force: true, .. } | Order::Role { force: true, .. });
+        let begun = if self.work.is_some() || self.pending.as_ref().is_some_and(|pending| pending.is_change()) {
+            refused(SeatRefusal::Busy)
+        } else {
+            match &order {
+                Order::Takeover { seat, force } => self.takeover(now, ticket, seat, *force),
+                Order::Reverse { seat } => self.reverse(now, ticket, seat),
+                Order::Replace { seat, with } => self.replace(now, ticket, seat, with),
+                Order::Role { role, sync_first, force } => self.change_role(now, ticket, *role, *sync_first, *force),
+                Order::Resolve => self.resolve(now, ticket),
+                Order::Leave => Err(self.leave()),
+            }
+        };
+        if let Err(verdict) = begun {
+            self.answer(ticket, order, forced, verdict);
+        }
+    }
+
+    fn takeover(&mut self, now: Time, ticket: Option<Ticket>, name: &NodeName, force: bool) -> Begun {
+        let Some(seat) = self.seats.get(name) else { return refused(SeatRefusal::NoSuchSeat) };
+        if seat.is_serving() {
+            return unchanged(format!("this node serves seat {name} already"));
+        }
+        if !force {
+            self.may_be_ordered(name)?;
+        }
+        let reason = if force { SeatReason::OperatorForce } else { SeatReason::OperatorTakeover };
+        let order = Order::Takeover { seat: name.clone(), force };
+        self.work = Some(Work::new(now, ticket, order, name.clone(), reason));
+        if !force {
+            self.begin_step(now, Step::Preflight);
+            self.effects.push_back(Effect::Preflight { seat: name.clone() });
+            if let Some(work) = &mut self.work {
+                work.obstacle = SeatRefusal::PreflightFailed;
+            }
+        } else if self.heard_holder(now, name).is_some() {
+            // Even then it is handed over, if its holder can.
+            self.ask_holder(now);
+        } else {
+            self.begin_step(now, Step::Prove { since: now });
+            if let Some(work) = &mut self.work {
+                work.deadline = now;
+            }
+        }
+        Ok(())
+    }
+
+    /// `G3`: role backup, state standby, synced at least once.
+    fn may_be_ordered(&self, name: &NodeName) -> Begun {
+        if self.role != Role::Backup {
+            refused(SeatRefusal::NotBackup)
+        } else if self.state() != NodeStateName::Standby {
+            refused(SeatRefusal::NotStandby)
+        } else if !self.synced.contains_key(name) {
+            refused(SeatRefusal::NeverSynced)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn reverse(&mut self, now: Time, ticket: Option<Ticket>, name: &NodeName) -> Begun {
+        let Some(seat) = self.seats.get(name) else { return refused(SeatRefusal::NoSuchSeat) };
+        let (home, order) = (seat.home.clone(), Order::Reverse { seat: name.clone() });
+        if home == self.me && seat.holder.as_ref() == Some(&home) {
+            return unchanged(format!("seat {name} is held by its own node"));
+        }
+        let work = Work::new(now, ticket, order, name.clone(), SeatReason::Reversed);
+        if home == self.me { self.fetch(now, work) } else { self.invite(now, work, &home) }
+    }
+
+    fn replace(&mut self, now: Time, ticket: Option<Ticket>, name: &NodeName, with: &NodeName) -> Begun {
+        let Some(seat) = self.seats.get(name) else { return refused(SeatRefusal::NoSuchSeat) };
+        if seat.home == *with {
+            return unchanged(format!("seat {name} is {with}'s own"));
+        }
+        let order = Order::Replace { seat: name.clone(), with: with.clone() };
+        let mut work = Work::new(now, ticket, order, name.clone(), SeatReason::Replaced).adopting(true);
+        work.replaces = Some(seat.home.clone());
+        if *with == self.me { self.fetch(now, work) } else { self.invite(now, work, with) }
+    }
+
+    /// Pulls the seat from the one who is heard to hold it, then asks for it.
+    pub(super) fn fetch(&mut self, now: Time, work: Work) -> Begun {
+        if self.heard_holder(now, &work.seat).is_none() {
+            return refused(SeatRefusal::HolderNotHeard);
+        }
+        let seat = work.seat.clone();
+        self.work = Some(work);
+        self.begin_step(now, Step::Pull);
+        if let Some(work) = &mut self.work {
+            work.obstacle = SeatRefusal::SyncFailed;
+        }
+        self.pull(now, &seat);
+        Ok(())
+    }
+
+    /// Tells another node to ask for the seat.
+    pub(super) fn invite(&mut self, now: Time, work: Work, guest: &NodeName) -> Begun {
+        let (name, adopt) = (work.seat.clone(), work.adopt);
+        if self.seats.get(&name).is_none_or(|seat| seat.phase != Phase::Serving) {
+            return refused(SeatRefusal::NotHolder);
+        }
+        if self.peers.get(guest).is_none_or(|peer| !self.is_near(now, peer)) {
+            return refused(SeatRefusal::NoSuchNode);
+        }
+        self.work = Some(work);
+        self.begin_step(now, Step::Invite { guest: guest.clone() });
+        self.tell(guest, super::effect::Message::Come { seat: name, adopt });
+        Ok(())
+    }
+
+    /// Seats that nobody serves although this node should, by its record or because they are its own (`B14`).
+    fn resolve(&mut self, now: Time, ticket: Option<Ticket>) -> Begun {
+        let is_open = |(name, seat): &(&NodeName, &super::Seat)| {
+            let own = match &seat.holder {
+                Some(holder) => *holder == self.me && seat.granted.is_none(),
+                None => seat.home == self.me,
+            };
+            own && !seat.is_serving() && self.heard_holder(now, name).is_none()
+        };
+        let Some(name) = self.seats.iter().find(is_open).map(|(name, _)| name.clone()) else {
+            return unchanged("every seat of this node's is held by one node, or by none that could be asked".into());
+        };
+        self.work = Some(Work::new(now, ticket, Order::Resolve, name, SeatReason::Resolved));
+        self.begin_step(now, Step::Prove { since: now });
+        if let Some(work) = &mut self.work {
+            work.obstacle = SeatRefusal::NoProof;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn refused(why: SeatRefusal) -> Begun {
+    Err(Verdict::Refused(why))
+}
+
+pub(super) fn unchanged(words: String) -> Begun {
+    Err(Verdict::Unchanged(words))
+}

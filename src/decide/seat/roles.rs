@@ -1,0 +1,127 @@
+//! Changes of configured roles (`B13`), and leaving the group.
+
+use super::{
+    NodeMachine,
+    commit::Plan,
+    effect::Verdict,
+    input::Order,
+    orders::{Begun, refused, unchanged},
+    work::{Step, Work},
+};
+use crate::{
+    decide::effect::Ticket,
+    model::{
+        NodeName, Time,
+        group::Role,
+        seat::{SeatReason, SeatRefusal},
+    },
+};
+
+impl NodeMachine {
+    pub(super) fn change_role(
+        &mut self,
+        now: Time,
+        ticket: Option<Ticket>,
+        role: Role,
+        sync_first: bool,
+        force: bool,
+    ) -> Begun {
+        let order = Order::Role { role, sync_first, force };
+        match role {
+            Role::Primary => self.become_primary(now, ticket, order),
+            Role::Backup => self.become_backup(now, ticket, order, force),
+        }
+    }
+
+    /// Owns what it holds; or swaps places with the one seat's holder; or, in a group without seats, begins one of its own.
+    fn become_primary(&mut self, now: Time, ticket: Option<Ticket>, order: Order) -> Begun {
+        let foreign = self.held().any(|name| self.seats.get(name).is_some_and(|seat| seat.home != self.me));
+        if self.role == Role::Primary && !foreign {
+            return unchanged("this node's configured role is primary".into());
+        }
+        let held = self.held().next().cloned();
+        let heard: Vec<_> = self.seats.keys().filter(|name| self.heard_holder(now, name).is_some()).cloned().collect();
+        match (held, heard.as_slice()) {
+            (Some(name), _) => self.store_role(now, ticket, order, name, Role::Primary, None),
+            (None, [only]) => {
+                let sync_first = matches!(order, Order::Role { sync_first: true, .. });
+                let work = Work::new(now, ticket, order, only.clone(), SeatReason::RolesChanged).adopting(true);
+                if sync_first {
+                    return self.fetch(now, work);
+                }
+                self.work = Some(work);
+                self.ask_holder(now);
+                Ok(())
+            }
+            (None, []) if self.seats.is_empty() || matches!(order, Order::Role { force: true, .. }) => {
+                let me = self.me.clone();
+                self.store_role(now, ticket, order, me.clone(), Role::Primary, Some(me))
+            }
+            (None, []) => refused(SeatRefusal::HolderNotHeard),
+            (None, _) => refused(SeatRefusal::WhichSeat),
+        }
+    }
+
+    /// Releases what it holds only with `--force`; else a backup node that is heard takes its place.
+    fn become_backup(&mut self, now: Time, ticket: Option<Ticket>, order: Order, force: bool) -> Begun {
+        if self.role == Role::Backup && (!force || !self.holds_any()) {
+            return unchanged("this node's configured role is backup".into());
+        }
+        let held: Vec<_> = self.held().cloned().collect();
+        match held.as_slice() {
+            [] => {
+                let me = self.me.clone();
+                self.store_role(now, ticket, order, me, Role::Backup, None)
+            }
+            [first, ..] if force => self.store_role(now, ticket, order, first.clone(), Role::Backup, None),
+            [only] => {
+                let near = self.peers.iter().find(|(_, peer)| peer.role == Role::Backup && self.is_near(now, peer));
+                let Some(guest) = near.map(|(name, _)| name.clone()) else { return refused(SeatRefusal::NoSuccessor) };
+                let work = Work::new(now, ticket, order, only.clone(), SeatReason::RolesChanged).adopting(true);
+                self.invite(now, work, &guest)
+            }
+            _ => refused(SeatRefusal::StillHolds),
+        }
+    }
+
+    fn store_role(
+        &mut self,
+        now: Time,
+        ticket: Option<Ticket>,
+        order: Order,
+        seat: NodeName,
+        role: Role,
+        own: Option<NodeName>,
+    ) -> Begun {
+        if self.pending.is_some() {
+            return refused(SeatRefusal::Busy);
+        }
+        self.work = Some(Work::new(now, ticket, order, seat, SeatReason::RolesChanged));
+        self.begin_step(now, Step::Store);
+        self.persist(Plan::Role { role, own });
+        Ok(())
+    }
+
+    /// Another node owns now what was this node's own: if that was all it had, it is a backup node from now on.
+    pub(super) fn gave_home_away(&mut self) {
+        if self.role == Role::Primary && !self.seats.values().any(|seat| seat.home == self.me) {
+            self.set_role(Role::Backup);
+        }
+    }
+
+    pub(super) fn leave(&mut self) -> Verdict {
+        if self.holds_any() && !self.peers.is_empty() {
+            return Verdict::Refused(SeatRefusal::StillHolds);
+        }
+        let me = &self.me;
+        self.seats.retain(|name, seat| name == me && seat.home == *me);
+        self.synced.retain(|name, _| name == me);
+        self.peers.clear();
+        self.dirty = true;
+        Verdict::Done("this node is in no group; what it had pulled is to be removed".into())
+    }
+
+    fn held(&self) -> impl Iterator<Item = &NodeName> {
+        self.seats.iter().filter(|(_, seat)| seat.holder.as_ref() == Some(&self.me)).map(|(name, _)| name)
+    }
+}

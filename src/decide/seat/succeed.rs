@@ -1,0 +1,111 @@
+//! A holder falls silent: the countdown, and who takes over by himself (`B8`, `B10`, `G8`).
+
+use super::{
+    NodeMachine,
+    commit::Plan,
+    effect::Note,
+    state::{Entry, Phase},
+};
+use crate::model::{
+    NodeName, Time,
+    group::Role,
+    seat::{SeatReason, SeatRefusal},
+};
+use std::time::Duration;
+
+/// Parts of `primary_timeout` that a countdown is told in.
+const STEPS: u32 = 4;
+/// So much longer than half a `primary_timeout` each backup gives the one before it.
+const HEAD_START: Duration = Duration::from_secs(1);
+
+impl NodeMachine {
+    pub(super) fn succeed(&mut self, now: Time, name: &NodeName) {
+        if self.role != Role::Backup {
+            return;
+        }
+        let Some(seat) = self.seats.get(name).filter(|seat| seat.phase == Phase::Idle) else { return };
+        let Some(holder) = seat.holder.clone().filter(|holder| *holder != self.me) else { return };
+        let Some(peer) = self.peers.get(&holder) else { return };
+        let (began, quiet_at) = (peer.hearing.silent_since(), self.quiet_at(peer));
+        if self.heard_holder(now, name).is_some() && !self.is_quiet(now, peer) {
+            return self.count_down(now, name, &holder, began, quiet_at);
+        }
+        self.count_down(now, name, &holder, began, quiet_at);
+        let half = began + quiet_at.since(began) / 2;
+        if now >= half {
+            // Asked early, so that the answer is here in time.
+            self.ask_witnesses(now, self.spec.heartbeat);
+        }
+        if now < quiet_at || self.work.is_some() || self.pending.is_some() || self.retry_at.is_some() {
+            return;
+        }
+        if let Some(why) = self.held_back(name) {
+            return self.say_held_back(name, why);
+        }
+        if now < quiet_at + self.head_start(now) {
+            return;
+        }
+        match self.prove(now, name, began) {
+            Ok(()) => {
+                let Some(seat) = self.seats.get(name) else { return };
+                let epoch = self.next_epoch(name, seat.epoch, &self.me);
+                let entry = Entry { since: began, forced: false, deadline: None };
+                self.persist(Plan::take(name, epoch, SeatReason::HolderSilent, entry));
+            }
+            Err(SeatRefusal::NoProof) => {}
+            Err(why) => self.say_held_back(name, why),
+        }
+    }
+
+    /// What keeps this node from taking over by itself, whatever the world is like.
+    fn held_back(&self, name: &NodeName) -> Option<SeatRefusal> {
+        let seat = self.seats.get(name)?;
+        if self.role != Role::Backup {
+            Some(SeatRefusal::NotBackup)
+        } else if !self.spec.auto {
+            Some(SeatRefusal::AutoOff)
+        } else if seat.is_degraded() {
+            Some(SeatRefusal::Degraded)
+        } else if self.holds_any() {
+            Some(SeatRefusal::NotStandby)
+        } else if !self.synced.contains_key(name) {
+            Some(SeatRefusal::NeverSynced)
+        } else {
+            None
+        }
+    }
+
+    /// Backups that come before this one by name, and are not silent, go first.
+    fn head_start(&self, now: Time) -> Duration {
+        let before = self.peers.iter().filter(|(other, peer)| {
+            peer.role == Role::Backup && **other < self.me && !self.is_quiet(now, peer)
+        });
+        (self.spec.primary_timeout / 2 + HEAD_START) * u32::try_from(before.count()).unwrap_or(u32::MAX)
+    }
+
+    fn say_held_back(&mut self, name: &NodeName, why: SeatRefusal) {
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        if seat.held_back.replace(why) != Some(why) {
+            self.note(Note::HeldBack { seat: name.clone(), why });
+        }
+    }
+
+    /// One note for each quarter of the silence that is asked for, the last when it is over.
+    fn count_down(&mut self, now: Time, name: &NodeName, holder: &NodeName, began: Time, quiet_at: Time) {
+        let span = quiet_at.since(began);
+        let step = (1..=STEPS).rev().find(|step| now >= began + span * *step / STEPS).unwrap_or(0);
+        let held_back = self.held_back(name);
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        // A silence shorter than three heartbeats is none.
+        let late = now.since(began) > self.spec.heartbeat * super::LATE || step == STEPS;
+        let was = seat.countdown;
+        if step > was && late {
+            seat.countdown = step;
+            let (seat, holder) = (name.clone(), holder.clone());
+            self.note(Note::Countdown { seat, holder, left: quiet_at.since(now), held_back });
+        } else if step == 0 && was > 0 {
+            (seat.countdown, seat.held_back) = (0, None);
+            self.note(Note::CountdownOver { seat: name.clone(), holder: holder.clone() });
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The one order that is being carried out, step by step, and each step's end. Nobody else changes seats meanwhile (`B15`).
+
+use super::{
+    NodeMachine,
+    commit::Plan,
+    effect::{AskId, Effect, Message, Note, Verdict},
+    input::Order,
+    state::Entry,
+};
+use crate::{
+    decide::effect::Ticket,
+    model::{
+        Epoch, NodeName, Time,
+        seat::{SeatReason, SeatRefusal},
+    },
+};
+use std::time::Duration;
+
+/// Who asks for a seat takes it up within this time of asking, or not at all.
+pub(super) const GRANT: Duration = Duration::from_secs(3);
+/// Who grants it takes it back after this time: longer than the other counts, whose count began earlier, by any clock's drift.
+pub(super) const GRANT_BACK: Duration = Duration::from_secs(4);
+/// A preflight, a pull, a proof, a guest that was told to come.
+const STEP: Duration = Duration::from_secs(10);
+
+/// An order on its way.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) ticket: Option<Ticket>,
+    pub(super) order: Order,
+    pub(super) seat: NodeName,
+    pub(super) reason: SeatReason,
+    pub(super) force: bool,
+    /// The seat becomes the taker's own.
+    pub(super) adopt: bool,
+    pub(super) step: Step,
+    pub(super) deadline: Time,
+    /// Whose own the seat was when the order came.
+    pub(super) replaces: Option<NodeName>,
+    /// What stands against it for now.
+    pub(super) obstacle: SeatRefusal,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The answer of the seat's upstreams.
+    Preflight,
+    /// What changed at the holder.
+    Pull,
+    /// The holder's grant.
+    Ask { ask: AskId, began: Time },
+    /// What the holder wrote last, before the grant is taken up.
+    PullGranted { epoch: Epoch, revision: u64, began: Time },
+    /// Proof that nobody holds it.
+    Prove { since: Time },
+    /// The disk.
+    Store,
+    /// Another node, told to ask for the seat, is heard to hold it.
+    Invite { guest: NodeName },
+}
+
+impl NodeMachine {
+    pub(super) fn begin_step(&mut self, now: Time, step: Step) {
+        if let Some(work) = &mut self.work {
+            let wait = if matches!(step, Step::Ask { .. }) { GRANT } else { STEP };
+            if !matches!(step, Step::PullGranted { .. }) {
+                work.deadline = now + wait;
+            }
+            work.step = step;
+        }
+    }
+
+    /// Goes on with the order if what it waits for has come, or gives it up when its time is over.
+    pub(super) fn advance_work(&mut self, now: Time) {
+        let Some(work) = &self.work else { return };
+        let (seat, late, step) = (work.seat.clone(), now >= work.deadline, work.step.clone());
+        match step {
+            Step::Store => {}
+            Step::Invite { guest } if self.heard_holder(now, &seat).as_ref() == Some(&guest) => {
+                self.guest_came(&seat, &guest);
+            }
+            Step::Prove { since } if !late => self.prove_work(now, &seat, since),
+            Step::PullGranted { epoch, revision, began } if !late => {
+                if self.synced.get(&seat).copied().unwrap_or(0) >= revision {
+                    self.take_granted(now, epoch, began);
+                }
+            }
+            _ if !late => {}
+            _ if work.force => self.take_by_force(now),
+            _ => {
+                let why = work.obstacle;
+                self.refuse(why);
+            }
+        }
+    }
+
+    fn prove_work(&mut self, now: Time, name: &NodeName, since: Time) {
+        match self.prove(now, name, since) {
+            Ok(()) if self.pending.is_none() && self.retry_at.is_none() => {
+                let Some(seat) = self.seats.get(name) else { return };
+                let epoch = self.next_epoch(name, seat.epoch, &self.me);
+                self.take_ordered(now, epoch, Entry { since, forced: false, deadline: None });
+            }
+            Ok(()) => {}
+            Err(why) => {
+                if let Some(work) = &mut self.work {
+                    work.obstacle = why;
+                }
+            }
+        }
+    }
+
+    pub(super) fn take_granted(&mut self, now: Time, epoch: Epoch, began: Time) {
+        let Some(seat) = self.work.as_ref().and_then(|work| self.seats.get(&work.seat)) else { return };
+        if epoch <= seat.epoch {
+            return self.refuse(SeatRefusal::Overtaken);
+        }
+        if self.pending.is_none() {
+            self.take_ordered(now, epoch, Entry { since: began, forced: false, deadline: Some(began + GRANT) });
+        }
+    }
+
+    pub(super) fn take_by_force(&mut self, now: Time) {
+        let Some(work) = &self.work else { return };
+        let Some(seat) = self.seats.get(&work.seat) else { return };
+        if self.pending.is_some() {
+            // The disk is busy; looked at again at the next beat.
+            return;
+        }
+        let above = seat.granted.as_ref().map_or(seat.epoch, |granted| granted.epoch.max(seat.epoch));
+        let epoch = self.next_epoch(&work.seat, above, &self.me);
+        self.take_ordered(now, epoch, Entry { since: now, forced: true, deadline: None });
+    }
+
+    fn take_ordered(&mut self, now: Time, epoch: Epoch, entry: Entry) {
+        let Some(work) = &self.work else { return };
+        let (seat, reason, adopt) = (work.seat.clone(), work.reason, work.adopt);
+        self.begin_step(now, Step::Store);
+        self.persist(Plan::Take { seat, epoch, reason, adopt, entry, ordered: true });
+    }
+
+    /// Asks the holder for the seat.
+    pub(super) fn ask_holder(&mut self, now: Time) {
+        let Some(work) = &self.work else { return };
+        let (seat, adopt, force) = (work.seat.clone(), work.adopt, work.force);
+        let Some(holder) = self.heard_holder(now, &seat) else {
+            return if force { self.take_by_force(now) } else { self.refuse(SeatRefusal::HolderNotHeard) };
+        };
+        let ask = self.ask_id();
+        self.begin_step(now, Step::Ask { ask, began: now });
+        if let Some(work) = &mut self.work {
+            work.obstacle = SeatRefusal::NoAnswer;
+        }
+        self.tell(&holder, Message::Want { seat, ask, adopt });
+    }
+
+    pub(super) fn pull(&mut self, now: Time, seat: &NodeName) {
+        let Some(from) = self.heard_holder(now, seat) else { return self.refuse(SeatRefusal::HolderNotHeard) };
+        self.effects.push_back(Effect::PullNow { seat: seat.clone(), from });
+    }
+
+    pub(super) fn was_synced(&mut self, now: Time, seat: NodeName, revision: u64) {
+        let pulls = self.work.as_ref().is_some_and(|work| work.seat == seat && work.step == Step::Pull);
+        self.synced.insert(seat, revision);
+        if pulls {
+            self.ask_holder(now);
+        }
+    }
+
+    pub(super) fn sync_failed(&mut self, seat: &NodeName) {
+        let pulls = |work: &&Work| work.seat == *seat && matches!(work.step, Step::Pull | Step::PullGranted { .. });
+        if self.work.as_ref().filter(pulls).is_some() {
+            self.refuse(SeatRefusal::SyncFailed);
+        }
+    }
+
+    pub(super) fn preflight(&mut self, now: Time, seat: &NodeName, reached: bool) {
+        let awaited = |work: &&Work| work.seat == *seat && work.step == Step::Preflight;
+        let Some(work) = self.work.as_mut().filter(|work| awaited(&&**work)) else { return };
+        if !reached {
+            return self.refuse(SeatRefusal::PreflightFailed);
+        }
+        work.obstacle = SeatRefusal::NoProof;
+        if self.heard_holder(now, seat).is_some() {
+            self.ask_holder(now);
+        } else {
+            self.begin_step(now, Step::Prove { since: now });
+        }
+    }
+
+    fn guest_came(&mut self, seat: &NodeName, guest: &NodeName) {
+        let Some(work) = &self.work else { return };
+        if let (Order::Replace { .. }, Some(old)) = (&work.order, self.replaced(seat, guest)) {
+            self.effects.push_back(Effect::Dismiss(old));
+        }
+        self.work_done(format!("{guest} holds seat {seat}"));
+    }
+
+    /// Whose place the guest took: the node the seat was last the own of.
+    fn replaced(&self, seat: &NodeName, guest: &NodeName) -> Option<NodeName> {
+        let old = self.work.as_ref().and_then(|work| work.replaces.clone()).unwrap_or_else(|| seat.clone());
+        (old != *guest && old != self.me).then_some(old)
+    }
+
+    pub(super) fn work_done(&mut self, words: String) {
+        self.end_work(Verdict::Done(words));
+    }
+
+    pub(super) fn refuse(&mut self, why: SeatRefusal) {
+        self.end_work(Verdict::Refused(why));
+    }
+
+    pub(super) fn refuse_if(&mut self, ordered: bool, why: SeatRefusal) {
+        if ordered {
+            self.refuse(why);
+        }
+    }
+
+    fn end_work(&mut self, verdict: Verdict) {
+        if let Some(work) = self.work.take() {
+            self.answer(work.ticket, work.order, work.force, verdict);
+        }
+    }
+
+    pub(super) fn answer(&mut self, ticket: Option<Ticket>, order: Order, forced: bool, verdict: Verdict) {
+        self.note(Note::Order { order, forced, verdict: verdict.clone() });
+        if let Some(ticket) = ticket {
+            self.effects.push_back(Effect::Answer(ticket, verdict));
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! How long a peer has been silent, from what was heard of it on both paths, on monotonic time.
+
+use crate::model::{Time, seat::Suspicion};
+use std::time::Duration;
+
+/// Runs of a peer's process that are remembered as over.
+const MAX_PAST: usize = 8;
+/// A path is late after so many heartbeats.
+const LATE: u32 = 3;
+
+/// The two paths by which a peer is heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Path {
+    /// The authenticated connection between two nodes.
+    PeerLink,
+    /// Signed, on the shared address's own network.
+    Beacon,
+}
+
+/// What was heard of one peer.
+#[derive(Debug)]
+pub struct Hearing {
+    /// Silence counts from here at the earliest: before it we did not listen.
+    since: Time,
+    link: Way,
+    beacon: Way,
+    boot: Option<u64>,
+    /// Runs that are over: what still arrives of them is no news.
+    past: Vec<u64>,
+    sequence: u64,
+    /// Its host says that its process is gone.
+    gone: bool,
+}
+
+#[derive(Debug, Default)]
+struct Way {
+    last: Option<Time>,
+    sequence: u64,
+}
+
+/// What a heartbeat is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worth {
+    /// A repetition or of an earlier run: as if it had not come.
+    Nothing,
+    /// A sign of life by this path, but what it says is known already.
+    Life,
+    /// What it says is new.
+    News,
+}
+
+impl Hearing {
+    /// Nothing was heard yet; we listen from `now`.
+    #[must_use]
+    pub fn new(now: Time) -> Self {
+        let (link, beacon) = (Way::default(), Way::default());
+        Self { since: now, link, beacon, boot: None, past: Vec::new(), sequence: 0, gone: false }
+    }
+
+    /// A heartbeat came.
+    pub fn hear(&mut self, now: Time, path: Path, boot: u64, sequence: u64) -> Worth {
+        if self.past.contains(&boot) {
+            return Worth::Nothing;
+        }
+        if self.boot != Some(boot) {
+            self.past.extend(self.boot.replace(boot));
+            if self.past.len() > MAX_PAST {
+                self.past.remove(0);
+            }
+            (self.link.sequence, self.beacon.sequence, self.sequence) = (0, 0, 0);
+        }
+        let way = match path {
+            Path::PeerLink => &mut self.link,
+            Path::Beacon => &mut self.beacon,
+        };
+        if sequence <= way.sequence {
+            return Worth::Nothing;
+        }
+        *way = Way { last: Some(now), sequence };
+        self.gone = false;
+        if sequence <= self.sequence {
+            return Worth::Life;
+        }
+        self.sequence = sequence;
+        Worth::News
+    }
+
+    /// The connection was lost. Not a sign of death, but no sign of life either.
+    pub fn link_lost(&mut self) {
+        self.link.last = None;
+    }
+
+    /// Its host refuses new connections: the process is gone. Any heartbeat takes this back.
+    pub fn gone(&mut self) {
+        self.gone = true;
+        self.link_lost();
+    }
+
+    /// Its host said that its process is gone, and nothing was heard since.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// *We* did not listen until `now`: what looked like silence may have been ours.
+    pub fn listen_anew(&mut self, now: Time) {
+        self.since = now;
+        self.gone = false;
+    }
+
+    /// When the silence began: the last sign of life by either path, or when we began to listen.
+    #[must_use]
+    pub fn silent_since(&self) -> Time {
+        self.link.last.max(self.beacon.last).unwrap_or(Time::ZERO).max(self.since)
+    }
+
+    /// Was anything heard at or after `time`?
+    #[must_use]
+    pub fn heard_since(&self, time: Time) -> bool {
+        self.link.last.max(self.beacon.last).is_some_and(|last| last >= time)
+    }
+
+    /// How it stands.
+    #[must_use]
+    pub fn suspicion(&self, now: Time, heartbeat: Duration, timeout: Duration) -> Suspicion {
+        let late = |way: &Way| way.last.is_none_or(|last| now.since(last) > heartbeat * LATE);
+        if now.since(self.silent_since()) >= timeout {
+            Suspicion::Red
+        } else if late(&self.link) || late(&self.beacon) {
+            Suspicion::Yellow
+        } else {
+            Suspicion::Green
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEAT: Duration = Duration::from_millis(200);
+    const TIMEOUT: Duration = Duration::from_secs(3);
+
+    fn at(millis: u64) -> Time {
+        Time::from_start(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn one_silent_path_is_yellow_and_only_both_are_red() {
+        let mut hearing = Hearing::new(at(0));
+        hearing.hear(at(100), Path::PeerLink, 7, 1);
+        hearing.hear(at(100), Path::Beacon, 7, 1);
+        assert_eq!(hearing.suspicion(at(200), BEAT, TIMEOUT), Suspicion::Green);
+        for beat in 2..30 {
+            hearing.hear(at(beat * 200), Path::Beacon, 7, beat);
+        }
+        assert_eq!(hearing.suspicion(at(5_900), BEAT, TIMEOUT), Suspicion::Yellow);
+        assert_eq!(hearing.suspicion(at(8_799), BEAT, TIMEOUT), Suspicion::Yellow);
+        assert_eq!(hearing.suspicion(at(8_800), BEAT, TIMEOUT), Suspicion::Red);
+    }
+
+    #[test]
+    fn a_lost_link_is_no_death() {
+        let mut hearing = Hearing::new(at(0));
+        hearing.hear(at(100), Path::PeerLink, 7, 1);
+        hearing.hear(at(100), Path::Beacon, 7, 1);
+        hearing.link_lost();
+        assert_eq!(hearing.suspicion(at(200), BEAT, TIMEOUT), Suspicion::Yellow);
+    }
+
+    #[test]
+    fn what_an_earlier_run_said_is_no_sign_of_life() {
+        let mut hearing = Hearing::new(at(0));
+        assert_eq!(hearing.hear(at(100), Path::Beacon, 7, 50), Worth::News);
+        assert_eq!(hearing.hear(at(200), Path::Beacon, 8, 1), Worth::News);
+        assert_eq!(hearing.hear(at(300), Path::Beacon, 7, 51), Worth::Nothing);
+        assert_eq!(hearing.hear(at(300), Path::PeerLink, 8, 1), Worth::Life);
+        assert_eq!(hearing.hear(at(400), Path::PeerLink, 8, 1), Worth::Nothing);
+        assert_eq!(hearing.silent_since(), at(300));
+    }
+
+    #[test]
+    fn silence_while_we_did_not_listen_is_ours() {
+        let mut hearing = Hearing::new(at(0));
+        hearing.hear(at(100), Path::Beacon, 7, 1);
+        hearing.listen_anew(at(60_000));
+        assert_eq!(hearing.suspicion(at(60_100), BEAT, TIMEOUT), Suspicion::Yellow);
+    }
+}

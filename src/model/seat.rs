@@ -1,0 +1,103 @@
+//! Why a seat changes hands, or does not, and how sure a node is of another's life (design §4).
+
+use super::reason::labelled;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+labelled! {
+    /// How a node stands with one of its peers.
+    Suspicion {
+        /// Heard on both paths.
+        Green = "green": "is heard on both paths",
+        /// One path is silent or late; nothing is done about it.
+        Yellow = "yellow": "is heard on one path only, or late",
+        /// Neither path was heard for `primary_timeout`.
+        Red = "red": "is heard on neither path",
+    }
+}
+
+labelled! {
+    /// Why a node serves a seat, or no longer does.
+    SeatReason {
+        /// The seat was never held before.
+        FirstStart = "first_start": "the seat was never held before",
+        /// The stored record says that this node holds it.
+        Restarted = "restarted": "the node was started and holds the seat by its record",
+        /// The holder was silent on both paths, a witness answered, nobody owned the address.
+        HolderSilent = "holder_silent": "its holder was silent and nobody owned its address",
+        /// An operator's `takeover`.
+        OperatorTakeover = "operator_takeover": "an operator ordered the takeover",
+        /// An operator's `takeover --force`; audited.
+        OperatorForce = "operator_force": "an operator forced the takeover",
+        /// An operator's `reverse` (`G6`).
+        Reversed = "reversed": "an operator gave the seat back to its own node",
+        /// An operator's `replace` (`G7`).
+        Replaced = "replaced": "another node took the place of the seat's own",
+        /// An operator changed configured roles (`B13`).
+        RolesChanged = "roles_changed": "an operator changed the configured roles",
+        /// A grant was not taken up in time.
+        TakenBack = "taken_back": "the grant was not taken up in time",
+        /// An operator's `group resolve` (`B14`).
+        Resolved = "resolved": "an operator resolved what was left open",
+        /// Another node holds it, or held it, under a higher (epoch, name).
+        Superseded = "superseded": "another node has the higher epoch",
+        /// This node did not run for longer than the kernel keeps the address.
+        Gap = "gap": "the node did not run for too long and has to recheck",
+        /// The seat is handed to another node.
+        HandedOver = "handed_over": "the seat is handed to another node",
+        /// Routes or address could not be brought up here.
+        ServeFailed = "serve_failed": "its routes or its address could not be brought up",
+    }
+}
+
+labelled! {
+    /// Why an order about seats is refused, or why a node does not take over by itself.
+    SeatRefusal {
+        /// One writer of roles (`B15`).
+        Busy = "busy": "another change of seats is under way; try again",
+        /// Unknown seat.
+        NoSuchSeat = "no_such_seat": "there is no such seat in the group",
+        /// Unknown node.
+        NoSuchNode = "no_such_node": "there is no such node in the group, or it is not heard",
+        /// `G3`: the configured role.
+        NotBackup = "not_backup": "this node's configured role is not backup (--force overrides)",
+        /// `G3`: the state.
+        NotStandby = "not_standby": "this node does not stand by, it serves a seat (--force overrides)",
+        /// `G3`: it has to have the seat's configuration.
+        NeverSynced = "never_synced": "this node never synced that seat (--force overrides)",
+        /// `G12`.
+        PreflightFailed = "preflight_failed": "the seat's upstreams are not reached from here (--force overrides)",
+        /// `takeover.auto` is off.
+        AutoOff = "auto_off": "takeover.auto is off: an operator has to order the takeover",
+        /// `G5`: no second automatic takeover.
+        Degraded = "degraded": "the seat was taken over before and is degraded until reverse, replace, or a change of roles",
+        /// `G8`: its heartbeats arrive, here or at another node.
+        StillHeard = "still_heard": "the seat's holder is still heard",
+        /// `B10`.
+        CutOff = "cut_off": "no witness answers: this node itself is cut off",
+        /// Not dead.
+        AddressOwned = "address_owned": "somebody still owns the shared address",
+        /// The probe or the witnesses gave no answer in time.
+        NoProof = "no_proof": "it could not be shown in time that nobody holds the seat",
+        /// The holder did not answer.
+        NoAnswer = "no_answer": "the other node did not answer in time",
+        /// It is no holder to ask.
+        NotHolder = "not_holder": "the node asked does not hold the seat",
+        /// Nobody is heard holding it: it would have to be taken, at the price of what only the holder has.
+        HolderNotHeard = "holder_not_heard": "the seat's holder is not heard; `takeover --force` takes it nevertheless",
+        /// It could not be pulled what changed.
+        SyncFailed = "sync_failed": "what changed could not be pulled from the holder",
+        /// A grant holds for a bounded time.
+        GrantExpired = "grant_expired": "the grant was not taken up in time",
+        /// Another node has the higher epoch.
+        Overtaken = "overtaken": "another node took the seat meanwhile",
+        /// It has to be handed over first.
+        StillHolds = "still_holds": "this node holds a seat: hand it over first (--force overrides)",
+        /// Nobody could take it.
+        NoSuccessor = "no_successor": "no backup node is heard that could take the seat",
+        /// It would have to be said which.
+        WhichSeat = "which_seat": "it is not clear which seat is meant: order a takeover of one first",
+        /// The disk.
+        NotStored = "not_stored": "the record could not be stored, so nothing was changed; try again",
+    }
+}
