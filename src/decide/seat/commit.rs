@@ -118,7 +118,7 @@ impl NodeMachine {
         match plan {
             Plan::Keep => {}
             Plan::Take { .. } => self.commit_take(plan),
-            Plan::Grant { seat, epoch, guest } => self.commit_grant(now, &seat, epoch, guest),
+            Plan::Grant { seat, epoch, guest } => self.commit_grant(now, &seat, epoch, &guest),
             Plan::Role { role, own } => self.commit_role(role, own),
         }
     }
@@ -150,7 +150,7 @@ impl NodeMachine {
         }
     }
 
-    fn commit_grant(&mut self, now: Time, name: &NodeName, epoch: Epoch, guest: Guest) {
+    fn commit_grant(&mut self, now: Time, name: &NodeName, epoch: Epoch, guest: &Guest) {
         let revision = self.synced.get(name).copied().unwrap_or(0);
         let Some(seat) = self.seats.get_mut(name) else { return };
         if seat.phase != Phase::Granting(guest.clone()) {
@@ -169,7 +169,9 @@ impl NodeMachine {
             if role == Role::Backup {
                 self.let_go(&name, SeatReason::RolesChanged, None);
             }
-            let Some(seat) = self.seats.get_mut(&name).filter(|seat| seat.holder.as_ref() == Some(&me)) else { continue };
+            let Some(seat) = self.seats.get_mut(&name).filter(|seat| seat.holder.as_ref() == Some(&me)) else {
+                continue;
+            };
             match role {
                 Role::Primary => seat.home = me.clone(),
                 Role::Backup => {
@@ -209,7 +211,9 @@ impl NodeMachine {
             Plan::Role { .. } => self.refuse_if(true, SeatRefusal::NotStored),
             Plan::Grant { seat, guest, .. } => {
                 // It stays this node's; it is entered again.
-                if let Some(known) = self.seats.get_mut(&seat).filter(|known| known.phase == Phase::Granting(guest.clone())) {
+                if let Some(known) =
+                    self.seats.get_mut(&seat).filter(|known| known.phase == Phase::Granting(guest.clone()))
+                {
                     known.phase = Phase::Idle;
                 }
                 let why = SeatRefusal::NotStored;

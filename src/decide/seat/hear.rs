@@ -44,14 +44,11 @@ impl NodeMachine {
         }
         let me = self.me.clone();
         let Some(seat) = self.seats.get_mut(name) else { return };
+        let promised = seat.granted.is_some();
         let mine = seat.holder.as_ref() == Some(&me);
         let above = claim.epoch > seat.epoch;
         // Under equal epochs, which only unequal views of the group allow, the greater name wins.
-        let beaten = above || (claim.holds && claim.epoch == seat.epoch && (!mine || *node > me));
-        if claim.holds && seat.granted.as_ref().is_some_and(|granted| claim.epoch >= granted.epoch) {
-            seat.granted = None;
-            self.dirty = true;
-        }
+        let beaten = above || (claim.holds && claim.epoch == seat.epoch && (!mine || promised || *node > me));
         if !beaten {
             return self.note_rival(now, node, claim);
         }
@@ -75,7 +72,7 @@ impl NodeMachine {
         }
         let Some(seat) = self.seats.get_mut(name) else { return };
         // A promise to another stays a promise until somebody is heard to hold the seat.
-        let waits = mine && seat.granted.is_some() && !claim.holds;
+        let waits = mine && promised && !claim.holds;
         seat.epoch = claim.epoch;
         if !waits {
             seat.holder = holder;

@@ -53,7 +53,9 @@ impl NodeMachine {
         match seat.owner.fresh(now, since, FRESH_PROBE) {
             Some(Owner::Nobody) => return Ok(()),
             found => {
-                if seat.owner.is_due(now, self.spec.heartbeat) || (found.is_none() && seat.owner.is_due(now, Duration::ZERO)) {
+                if seat.owner.is_due(now, self.spec.heartbeat)
+                    || (found.is_none() && seat.owner.is_due(now, Duration::ZERO))
+                {
                     let id = self.ask_id();
                     if let Some(seat) = self.seats.get_mut(name) {
                         seat.owner.put(id, now);

@@ -1,0 +1,177 @@
+//! Operators' orders, also at bad moments, and hand-overs.
+
+use super::*;
+
+fn takeover(force: bool) -> Order {
+    Order::Takeover { seat: ALPHA.into(), force }
+}
+
+#[test]
+fn g3_a_takeover_needs_role_state_sync_and_preflight_each_with_its_own_refusal() {
+    let mut world = World::primary();
+    world.other(BRAVO).claims = vec![claim(ALPHA, 2, true)];
+    world.run(1.0);
+    world.order(takeover(false));
+    assert_eq!(world.refusal(), SeatRefusal::NotBackup);
+
+    let mut world = World::start(BRAVO, Role::Backup, true, Stored::Nothing, &[(ALPHA, Role::Primary)], &[]);
+    world.run(1.0);
+    world.order(takeover(false));
+    assert_eq!(world.refusal(), SeatRefusal::NeverSynced);
+    world.order(Order::Takeover { seat: "nobody".into(), force: false });
+    assert_eq!(world.refusal(), SeatRefusal::NoSuchSeat);
+
+    let mut world = World::backup(true);
+    world.preflight = false;
+    world.order(takeover(false));
+    assert_eq!(world.refusal(), SeatRefusal::PreflightFailed);
+
+    let peers = [(ALPHA, Role::Primary), ("charlie", Role::Primary)];
+    let mut world = World::start(BRAVO, Role::Backup, true, Stored::Nothing, &peers, &[ALPHA, "charlie"]);
+    world.other("charlie").claims = vec![claim("charlie", 1, true)];
+    world.run(2.0);
+    world.silence(ALPHA);
+    world.run(4.0);
+    world.order(Order::Takeover { seat: "charlie".into(), force: false });
+    assert_eq!(world.refusal(), SeatRefusal::NotStandby);
+}
+
+#[test]
+fn g3_force_overrides_and_is_audited() {
+    let mut world = World::start(BRAVO, Role::Backup, true, Stored::Nothing, &[(ALPHA, Role::Primary)], &[]);
+    world.silence(ALPHA);
+    (world.witness, world.owner) = (false, Owner::Somebody);
+    world.order(takeover(true));
+    world.run(1.0);
+    assert_eq!(world.served, [Epoch(2)]);
+    assert!(world.notes.iter().any(|note| matches!(note, Note::Order { forced: true, .. })));
+}
+
+#[test]
+fn b12_a_planned_takeover_is_serial() {
+    // Input: the holder is heard. Output: it is asked; nothing is served until it has granted the seat.
+    let mut world = World::backup(true);
+    world.order(takeover(false));
+    let Some((_, Message::Want { seat, ask, .. })) = world.told.pop() else { panic!("it was not asked") };
+    assert_eq!(world.served.len(), 0);
+    world.other(ALPHA).claims = vec![claim(ALPHA, 1, false)];
+    world.input(Input::Told(ALPHA.into(), Message::Grant { seat, ask, epoch: Epoch(2), revision: 7 }));
+    world.run(1.0);
+    assert!(world.done.contains(&"pull"), "it had revision 1, the holder wrote up to 7");
+    assert_eq!((world.served.as_slice(), world.holder()), (&[Epoch(2)][..], Some(BRAVO.into())));
+}
+
+/// Alpha holds its seat no more; bravo serves it under epoch 2.
+fn displaced() -> World {
+    let mut world = World::primary();
+    world.other(BRAVO).claims = vec![claim(ALPHA, 2, true)];
+    world.run(1.0);
+    world.forget();
+    world
+}
+
+#[test]
+fn g4_after_a_takeover_the_states_change_and_the_roles_stay() {
+    let world = displaced();
+    assert_eq!((world.machine.state(), world.machine.role()), (NodeStateName::Offline, Role::Primary));
+    assert!(world.machine.seats().all(|(_, seat)| seat.degraded), "`auto` is off and the display says so");
+}
+
+#[test]
+fn g6_reverse_pulls_first_then_asks_and_serves_under_a_new_epoch() {
+    let mut world = displaced();
+    world.order(Order::Reverse { seat: ALPHA.into() });
+    assert_eq!(world.done, ["pull", "tell"]);
+    let Some((_, Message::Want { seat, ask, adopt: false })) = world.told.pop() else { panic!("it was not asked") };
+    world.other(BRAVO).claims = vec![claim(ALPHA, 2, false)];
+    world.input(Input::Told(BRAVO.into(), Message::Grant { seat, ask, epoch: Epoch(3), revision: 7 }));
+    world.run(1.0);
+    assert_eq!((world.served.as_slice(), world.machine.state()), (&[Epoch(3)][..], NodeStateName::Online));
+    assert!(world.machine.seats().all(|(_, seat)| !seat.degraded));
+}
+
+#[test]
+fn g6_a_grant_that_comes_too_late_is_not_taken_up() {
+    let mut world = displaced();
+    world.order(Order::Reverse { seat: ALPHA.into() });
+    let Some((_, Message::Want { seat, ask, .. })) = world.told.pop() else { panic!("it was not asked") };
+    world.run(4.0);
+    assert_eq!(world.refusal(), SeatRefusal::NoAnswer);
+    world.input(Input::Told(BRAVO.into(), Message::Grant { seat, ask, epoch: Epoch(3), revision: 1 }));
+    world.run(5.0);
+    assert_eq!(world.served.len(), 0);
+}
+
+#[test]
+fn g6_a_grant_that_is_not_taken_up_is_taken_back() {
+    let mut world = World::backup(true);
+    world.silence(ALPHA);
+    world.run(4.0);
+    world.other(ALPHA).paths = vec![Path::PeerLink];
+    world.other(ALPHA).claims = vec![claim(ALPHA, 2, false)];
+    world.run(1.0);
+    world.forget();
+    let ask = crate::decide::seat::effect::AskId(9);
+    world.input(Input::Told(ALPHA.into(), Message::Want { seat: ALPHA.into(), ask, adopt: false }));
+    let grant = world.told.pop();
+    assert!(matches!(grant, Some((_, Message::Grant { epoch: Epoch(3), .. }))), "{grant:?}");
+    assert_eq!(world.done, ["let go", "persist", "tell"], "gone and promised on the disk before it is granted");
+    world.run(3.5);
+    assert_eq!(world.served.len(), 0);
+    world.run(2.0);
+    assert_eq!(world.served, [Epoch(4)], "neither its old epoch nor the one it gave away");
+}
+
+#[test]
+fn g7_replace_gives_the_seat_a_new_home_and_the_old_node_may_not_return() {
+    let peers = [(ALPHA, Role::Primary), ("charlie", Role::Primary)];
+    let mut world = World::start(BRAVO, Role::Backup, true, Stored::Nothing, &peers, &[ALPHA]);
+    world.other(ALPHA).claims = vec![claim(ALPHA, 1, true)];
+    world.run(2.0);
+    world.silence(ALPHA);
+    world.run(5.0);
+    assert_eq!(world.served.len(), 1);
+    world.forget();
+    world.order(Order::Replace { seat: ALPHA.into(), with: "charlie".into() });
+    assert!(matches!(world.told.pop(), Some((_, Message::Come { adopt: true, .. }))));
+    let ask = crate::decide::seat::effect::AskId(9);
+    world.input(Input::Told("charlie".into(), Message::Want { seat: ALPHA.into(), ask, adopt: true }));
+    let Some((_, Message::Grant { epoch, .. })) = world.told.pop() else { panic!("it was not granted") };
+    let home = Some("charlie".into());
+    world.other("charlie").claims = vec![Claim { home, ..claim(ALPHA, epoch.0, true) }];
+    world.run(1.0);
+    assert!(world.done.contains(&"dismiss"));
+    assert!(matches!(world.answers.pop(), Some(Verdict::Done(_))));
+    assert_eq!((world.machine.state(), world.machine.role()), (NodeStateName::Standby, Role::Backup));
+}
+
+#[test]
+fn b13_a_change_of_roles_makes_what_is_held_its_own() {
+    let mut world = World::backup(true);
+    world.silence(ALPHA);
+    world.run(4.0);
+    assert!(world.machine.seats().any(|(_, seat)| seat.degraded));
+    world.order(Order::Role { role: Role::Primary, sync_first: false, force: false });
+    assert!(matches!(world.answers.pop(), Some(Verdict::Done(_))));
+    assert_eq!(world.machine.role(), Role::Primary);
+    assert!(world.machine.seats().all(|(_, seat)| !seat.degraded), "redundancy may be set up again");
+}
+
+#[test]
+fn b15_one_order_at_a_time() {
+    let mut world = World::backup(true);
+    world.order(takeover(false));
+    world.order(takeover(true));
+    assert_eq!(world.refusal(), SeatRefusal::Busy);
+}
+
+#[test]
+fn g1_a_node_that_holds_a_seat_does_not_leave() {
+    let mut world = World::primary();
+    world.order(Order::Leave);
+    assert_eq!(world.refusal(), SeatRefusal::StillHolds);
+    let mut world = World::backup(true);
+    world.order(Order::Leave);
+    assert!(matches!(world.answers.pop(), Some(Verdict::Done(_))));
+    assert_eq!(world.machine.seats().count(), 0);
+}

@@ -1,0 +1,175 @@
+//! Takeovers by a node's own decision; starts, gaps, conflicts.
+
+use super::*;
+
+#[test]
+fn b8_the_countdown_is_told_and_then_the_backup_takes_over() {
+    // Input: the holder is silent on both paths, a witness answers, nobody owns the address. Output: four notes that count
+    // down; the epoch raised and stored, then served.
+    let mut world = World::backup(true);
+    world.silence(ALPHA);
+    world.run(4.0);
+    let left = |note: &Note| if let Note::Countdown { left, .. } = note { Some(left.as_millis()) } else { None };
+    let series: Vec<_> = world.notes.iter().filter_map(left).collect();
+    assert_eq!(series.len(), 4, "{series:?}");
+    assert!(series.windows(2).all(|pair| pair[0] > pair[1]) && series[3] == 0, "{series:?}");
+    assert_eq!((world.served.as_slice(), world.machine.state()), (&[Epoch(2)][..], NodeStateName::Online));
+    let order: Vec<_> = world.done.iter().filter(|done| ["persist", "serve"].contains(done)).collect();
+    assert_eq!(order, [&"persist", &"serve"], "on the disk before it is served");
+}
+
+#[test]
+fn b8_without_auto_an_operator_must() {
+    let mut world = World::backup(false);
+    world.silence(ALPHA);
+    world.run(60.0);
+    assert_eq!((world.served.len(), world.held_back()), (0, vec![SeatRefusal::AutoOff]));
+    world.order(Order::Takeover { seat: ALPHA.into(), force: false });
+    world.run(1.0);
+    assert!(matches!(world.answers.pop(), Some(Verdict::Done(_))));
+    assert_eq!(world.served, [Epoch(2)]);
+}
+
+#[test]
+fn b10_without_a_witness_it_is_this_node_that_is_cut_off() {
+    let mut world = World::backup(true);
+    world.silence(ALPHA);
+    world.witness = false;
+    world.run(60.0);
+    assert_eq!((world.served.len(), world.held_back()), (0, vec![SeatRefusal::CutOff]));
+    assert!(!world.machine.may_change_sides(), "no pair changes its side meanwhile");
+    world.witness = true;
+    world.run(3.0);
+    assert_eq!((world.served.len(), world.machine.may_change_sides()), (1, true));
+}
+
+#[test]
+fn b10_an_address_that_somebody_owns_is_not_taken() {
+    let mut world = World::backup(true);
+    world.silence(ALPHA);
+    world.owner = Owner::Somebody;
+    world.run(60.0);
+    assert_eq!((world.served.len(), world.held_back()), (0, vec![SeatRefusal::AddressOwned]));
+}
+
+#[test]
+fn g8_a_heartbeat_on_either_path_holds_the_takeover_back() {
+    for path in [Path::PeerLink, Path::Beacon] {
+        let mut world = World::backup(true);
+        world.other(ALPHA).paths = vec![path];
+        world.run(60.0);
+        assert_eq!(world.served.len(), 0, "{path:?}");
+    }
+}
+
+#[test]
+fn g8_what_another_node_hears_holds_the_takeover_back() {
+    // Input: charlie does not hear the holder, but bravo does and says so. Output: nothing.
+    let peers = [(ALPHA, Role::Primary), (BRAVO, Role::Backup)];
+    let mut world = World::start("charlie", Role::Backup, true, Stored::Nothing, &peers, &[ALPHA]);
+    world.other(ALPHA).claims = vec![claim(ALPHA, 1, true)];
+    world.other(BRAVO).claims = vec![Claim { hears: true, ..claim(ALPHA, 1, false) }];
+    world.run(2.0);
+    world.silence(ALPHA);
+    world.run(60.0);
+    assert_eq!((world.served.len(), world.held_back()), (0, vec![SeatRefusal::StillHeard]));
+    world.other(BRAVO).claims = vec![claim(ALPHA, 1, false)];
+    world.run(1.0);
+    assert_eq!(world.served.len(), 1, "bravo had its head start");
+}
+
+#[test]
+fn g5_after_a_takeover_nobody_takes_over_by_himself() {
+    let peers = [(ALPHA, Role::Primary), (BRAVO, Role::Backup)];
+    let mut world = World::start("charlie", Role::Backup, true, Stored::Nothing, &peers, &[ALPHA]);
+    world.silence(ALPHA);
+    world.other(BRAVO).claims = vec![claim(ALPHA, 2, true)];
+    world.run(2.0);
+    world.silence(BRAVO);
+    world.run(60.0);
+    assert_eq!((world.served.len(), world.held_back()), (0, vec![SeatRefusal::Degraded]));
+}
+
+#[test]
+fn a_returning_node_with_a_lower_epoch_stays_offline() {
+    let home = SeatRecord {
+        seat: ALPHA.into(),
+        epoch: Epoch(1),
+        holder: Some(ALPHA.into()),
+        home: ALPHA.into(),
+        reason: SeatReason::FirstStart,
+        granted: None,
+    };
+    let stored = Stored::Record(Box::new(NodeRecord { role: Role::Primary, seats: vec![home] }));
+    let mut world = World::start(ALPHA, Role::Primary, true, stored, &[(BRAVO, Role::Backup)], &[ALPHA]);
+    world.other(BRAVO).claims = vec![claim(ALPHA, 2, true)];
+    world.run(60.0);
+    assert_eq!((world.served.len(), world.machine.state()), (0, NodeStateName::Offline));
+    assert_eq!((world.machine.role(), world.holder()), (Role::Primary, Some(BRAVO.into())), "its role survives");
+}
+
+#[test]
+fn b14_of_two_holders_the_lower_lets_go_at_once_and_says_so() {
+    let mut world = World::primary();
+    world.other(BRAVO).claims = vec![claim(ALPHA, 2, true)];
+    world.run(0.3);
+    assert!(world.done.contains(&"let go"));
+    assert!(world.notes.iter().any(|note| matches!(note, Note::Conflict { lets_go: true, .. })));
+}
+
+#[test]
+fn b14_the_higher_of_two_holders_stays_and_announces_itself_again() {
+    let mut world = World::backup(true);
+    world.silence(ALPHA);
+    world.run(4.0);
+    world.forget();
+    world.other(ALPHA).paths = vec![Path::Beacon];
+    world.run(0.5);
+    assert!(world.notes.iter().any(|note| matches!(note, Note::Conflict { lets_go: false, .. })));
+    assert!(world.done.contains(&"announce") && !world.done.contains(&"let go"));
+    // Equal wishes never flip a seat: it stays where it is for an hour.
+    world.other(ALPHA).claims = vec![claim(ALPHA, 2, false)];
+    world.run(600.0);
+    assert!(!world.done.contains(&"let go") && !world.done.contains(&"serve"));
+}
+
+#[test]
+fn a_frozen_node_rechecks_before_it_serves_again() {
+    let mut world = World::primary();
+    world.now = world.now + Duration::from_secs(5);
+    world.machine.handle_timeout(world.now);
+    world.drain();
+    assert_eq!((world.done.first(), world.served.len()), (Some(&"let go"), 0));
+    world.run(1.0);
+    assert_eq!(world.served, [Epoch(1)], "its peer does not hold the seat, nobody owns the address");
+}
+
+#[test]
+fn a_process_that_its_host_calls_gone_is_succeeded_sooner() {
+    let mut world = World::backup(true);
+    world.silence(ALPHA);
+    world.input(Input::PeerGone(ALPHA.into()));
+    world.run(1.0);
+    assert_eq!(world.served, [Epoch(2)]);
+}
+
+#[test]
+fn what_can_not_be_stored_is_not_acted_on() {
+    let mut world = World::backup(true);
+    world.silence(ALPHA);
+    world.disk_full = true;
+    world.run(10.0);
+    assert_eq!(world.served.len(), 0);
+    world.disk_full = false;
+    world.run(5.0);
+    assert_eq!(world.served, [Epoch(2)]);
+}
+
+#[test]
+fn x4_a_holder_that_is_cut_off_serves_on_but_changes_no_side() {
+    let mut world = World::primary();
+    world.silence(BRAVO);
+    world.witness = false;
+    world.run(30.0);
+    assert_eq!((world.machine.state(), world.machine.may_change_sides()), (NodeStateName::Online, false));
+}
