@@ -126,7 +126,10 @@ impl NodeMachine {
     fn commit_take(&mut self, plan: Plan) {
         let Plan::Take { seat: name, epoch, reason, adopt, entry, ordered } = plan else { return };
         let me = self.me.clone();
-        let Some(seat) = self.seats.get_mut(&name) else { return };
+        let Some(seat) = self.seats.get_mut(&name) else {
+            // Its node left the group meanwhile.
+            return self.refuse_if(ordered, SeatRefusal::NoSuchSeat);
+        };
         if epoch <= seat.epoch {
             // Somebody with a higher epoch was heard meanwhile; the disk has to know it, too.
             self.dirty = true;

@@ -27,9 +27,6 @@ impl NodeMachine {
         let Some(holder) = seat.holder.clone().filter(|holder| *holder != self.me) else { return };
         let Some(peer) = self.peers.get(&holder) else { return };
         let (began, quiet_at) = (peer.hearing.silent_since(), self.quiet_at(peer));
-        if self.heard_holder(now, name).is_some() && !self.is_quiet(now, peer) {
-            return self.count_down(now, name, &holder, began, quiet_at);
-        }
         self.count_down(now, name, &holder, began, quiet_at);
         let half = began + quiet_at.since(began) / 2;
         if now >= half {

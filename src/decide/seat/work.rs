@@ -77,6 +77,7 @@ impl NodeMachine {
         let (seat, late, step) = (work.seat.clone(), now >= work.deadline, work.step.clone());
         match step {
             Step::Store => {}
+            _ if !self.seats.contains_key(&seat) => self.refuse(SeatRefusal::NoSuchSeat),
             Step::Invite { guest } if self.heard_holder(now, &seat).as_ref() == Some(&guest) => {
                 self.guest_came(&seat, &guest);
             }
