@@ -25,6 +25,10 @@ pub(crate) struct Judge {
     both: BTreeMap<(NodeName, usize, usize), Time>,
     /// Who served under each epoch.
     tenures: BTreeMap<(NodeName, Epoch), usize>,
+    /// When each node last began to serve each seat.
+    began: BTreeMap<(NodeName, usize), Time>,
+    /// When a cut was made or mended last.
+    rewired: Time,
     /// Edits that every node has acknowledged.
     acknowledged: BTreeMap<NodeName, BTreeSet<u64>>,
     /// What the last holder had when it was last seen serving.
@@ -102,8 +106,29 @@ impl World {
         let stored = node.disk.as_ref().and_then(|disk| disk.seats.iter().find(|stored| stored.seat == *seat));
         let durable = stored.is_some_and(|stored| stored.epoch == epoch && stored.holder.as_ref() == Some(&node.name));
         self.require(durable, "an epoch is on the disk before it is acted on");
+        self.judge_entry(number, seat);
         let first = *self.judge.tenures.entry((seat.clone(), epoch)).or_insert(number);
         self.require(first == number, "two nodes never hold one seat under the same epoch");
+    }
+
+    /// Who begins to serve must have shown that nobody else does: not while it is cut off, nor beside an owner it could see.
+    fn judge_entry(&mut self, number: usize, seat: &NodeName) {
+        let (now, long) = (self.now, Duration::from_millis(1500));
+        if self.judge.forced.contains(seat) || self.nodes[number].accepts.contains_key(seat) {
+            return;
+        }
+        let cut_off = self.nodes[number].isolated.is_some_and(|since| now.since(since) > Duration::from_secs(6));
+        self.require(!cut_off, "a node that is cut off does not begin to serve");
+        let settled = now.since(self.judge.rewired) > long;
+        let seen = (0..self.nodes.len()).any(|other| {
+            let both = self.segment(number, other) && self.segment(other, number);
+            let since = self.judge.began.get(&(seat.clone(), other)).copied().unwrap_or(now);
+            let awake = now.since(self.nodes[other].frozen.1) > long && !self.nodes[other].is_frozen(now);
+            let owns = self.nodes[other].accepts.contains_key(seat) && now.since(since) > long && awake;
+            other != number && both && owns
+        });
+        self.require(!(settled && seen), "nobody begins to serve beside an owner of the address that it could see");
+        self.judge.began.insert((seat.clone(), number), now);
     }
 
     pub(crate) fn judge_served(&mut self, number: usize, seat: &NodeName, reason: SeatReason) {
@@ -149,6 +174,7 @@ impl World {
     }
 
     pub(crate) fn watch_isolation(&mut self) {
+        self.judge.rewired = self.now;
         for number in 0..self.nodes.len() {
             let alone = (0..self.nodes.len()).all(|other| !self.hears(number, other)) && self.witness_cut[number];
             let since = self.nodes[number].isolated.unwrap_or(self.now);
