@@ -67,6 +67,7 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     // Before anything that takes time: it ends a process that does not listen for it yet.
     let reloads = control.block_on(async { signal(SignalKind::hangup()) })?;
     let config = config::load(path)?;
+    is_served(&config)?;
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let lock = StateLock::take(&config.node.state_dir)?;
     let tokens = Tokens::load(config.admin.token_file.as_deref()).context("admin.token_file")?;
@@ -147,6 +148,7 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// All that is wrong.
 pub fn check_files(config: &Config) -> Result<Vec<Finding>, ConfigErrors> {
+    is_served(config)?;
     let mut findings = load_tls(config).map_or_else(|errors| errors.findings().to_vec(), |_loaded| Vec::new());
     findings.extend(unusable_files(config));
     if !findings.is_empty() {
@@ -155,6 +157,12 @@ pub fn check_files(config: &Config) -> Result<Vec<Finding>, ConfigErrors> {
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     Ok(certificates_out_of_time(config, i64::try_from(now).unwrap_or(i64::MAX)))
+}
+
+/// Is all that is configured served by this version? The rooms that groups are made of are there, and nothing puts them together
+/// yet; a node that claimed to be protected would be worse than one that does not start.
+fn is_served(config: &Config) -> Result<(), ConfigErrors> {
+    if config.unserved.is_empty() { Ok(()) } else { Err(ConfigErrors::Wrong(config.unserved.clone())) }
 }
 
 fn load_tls(config: &Config) -> Result<Loaded, ConfigErrors> {

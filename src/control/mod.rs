@@ -15,6 +15,7 @@ pub mod probe;
 pub mod reload;
 pub mod resolve;
 pub mod signal;
+pub mod sync;
 pub mod threads;
 pub mod tls;
 pub mod witness;

@@ -15,6 +15,7 @@ pub mod plain;
 pub mod ports;
 pub mod proxy_protocol;
 pub mod reason;
+pub mod revision;
 pub mod seat;
 pub mod spec;
 pub mod stats;

@@ -195,7 +195,13 @@ impl Drop for Node {
 }
 
 fn saying(role: Role, state: NodeStateName, epoch: u64) -> Saying {
-    let claims = vec![Claim { seat: "P".into(), epoch: Epoch(epoch), holds: state == NodeStateName::Online }];
+    let claims = vec![Claim {
+        seat: "P".into(),
+        epoch: Epoch(epoch),
+        holds: state == NodeStateName::Online,
+        hears: false,
+        home: None,
+    }];
     Saying { role, state, claims }
 }
 

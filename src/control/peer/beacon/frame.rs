@@ -1,8 +1,8 @@
 //! A beacon as bytes. All numbers are big-endian, names are UTF-8 behind their length.
 //!
 //! ```text
-//!   "FBbn" 1 │ boot 8 │ sequence 8 │ role 1 │ state 1 │ node 2+n │ claims 1 │ (seat 2+n, epoch 8, holds 1)… │ HMAC-SHA256 32
-//!    magic v │◀──────────────────────── what is signed, the magic too ──────────────────────────────────▶│
+//!   "FBbn" 1 │ boot 8 │ sequence 8 │ role 1 │ state 1 │ node 2+n │ claims 1 │ (seat 2+n, epoch 8, marks 1, home 0 or 2+n)… │ HMAC-SHA256 32
+//!    magic v │◀──────────────────────── what is signed, the magic too ─────────────────────────────────────────────────▶│
 //! ```
 
 use crate::model::{
@@ -14,6 +14,10 @@ use aws_lc_rs::hmac;
 /// No beacon is longer, so that it is one packet on every network that carries IPv6 (RFC 8200 §5: 1280 bytes).
 pub const MOST_FRAME: usize = 1200;
 const MAC: usize = 32;
+/// The marks of a claim.
+const HOLDS: u8 = 1;
+const HEARS: u8 = 2;
+const HAS_HOME: u8 = 4;
 const MAGIC: &[u8] = b"FBbn\x01";
 /// As configuration has it.
 const LONGEST_NAME: usize = 64;
@@ -86,7 +90,9 @@ fn claim(claim: &Claim) -> Vec<u8> {
     let mut bytes = Vec::new();
     name(&mut bytes, &claim.seat);
     bytes.extend(claim.epoch.0.to_be_bytes());
-    bytes.push(u8::from(claim.holds));
+    let marks = [(claim.holds, HOLDS), (claim.hears, HEARS), (claim.home.is_some(), HAS_HOME)];
+    bytes.push(marks.iter().filter(|(is, _)| *is).map(|(_, mark)| mark).sum());
+    claim.home.iter().for_each(|home| name(&mut bytes, home));
     bytes
 }
 
@@ -117,12 +123,9 @@ pub fn decode(bytes: &[u8]) -> Option<Heartbeat> {
 
 fn read_claim(rest: &mut &[u8]) -> Option<Claim> {
     let (seat, epoch) = (read_name(rest)?, Epoch(number(rest)?));
-    let holds = match byte(rest)? {
-        0 => false,
-        1 => true,
-        _ => return None,
-    };
-    Some(Claim { seat, epoch, holds })
+    let marks = byte(rest).filter(|marks| *marks <= HOLDS | HEARS | HAS_HOME)?;
+    let home = if marks & HAS_HOME == 0 { None } else { Some(read_name(rest)?) };
+    Some(Claim { seat, epoch, holds: marks & HOLDS != 0, hears: marks & HEARS != 0, home })
 }
 
 fn read_name(rest: &mut &[u8]) -> Option<NodeName> {
@@ -164,7 +167,7 @@ mod tests {
     }
 
     fn claim_of(seat: String, holds: bool) -> Claim {
-        Claim { seat: seat.into(), epoch: Epoch(17), holds }
+        Claim { seat: seat.into(), epoch: Epoch(17), holds, hears: !holds, home: (!holds).then(|| "PROXY_R".into()) }
     }
 
     fn key(secret: &[u8]) -> hmac::Key {
@@ -199,7 +202,7 @@ mod tests {
     fn signed_nonsense_is_refused_too() {
         let good = encode(&heartbeat(vec![claim_of("P".into(), true)]));
         let last = good.len() - 1;
-        for (at, value) in [(4, 2), (21, 2), (22, 4), (last, 2), (24, 200)] {
+        for (at, value) in [(4, 2), (21, 2), (22, 4), (last, 8), (24, 200)] {
             let mut wrong = good.clone();
             wrong[at] = value;
             assert_eq!(decode(&wrong), None, "byte {at} is {value}");

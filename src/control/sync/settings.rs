@@ -1,0 +1,107 @@
+//! What of a configuration file belongs to the seat and travels, and what is the node's own and never does.
+
+use crate::model::revision::Revision;
+use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
+use toml::Table;
+
+/// The tables that travel (design §4); all others are a node's own.
+const TRAVELS: [&str; 3] = ["alerts", "pairs", "routes"];
+
+/// It is no TOML; what is wrong with it is for whoever reads it as a configuration to say.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration is no TOML")]
+pub struct Unreadable(#[from] toml::de::Error);
+
+/// A seat's settings: the part of the configuration that is the same on whichever node serves it. Always written alike, so that
+/// what means the same has one digest, whatever comments and order the file has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings(String);
+
+impl Settings {
+    /// Those in a configuration file's text.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn of(text: &str) -> Result<Self, Unreadable> {
+        let whole: Table = text.parse()?;
+        let part: Table = whole.into_iter().filter(|(key, _)| TRAVELS.contains(&key.as_str())).collect();
+        Ok(Self(part.to_string()))
+    }
+
+    /// Those that came from another node, as text.
+    #[must_use]
+    pub fn received(text: String) -> Self {
+        Self(text)
+    }
+
+    /// As TOML.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// The text of a configuration with what is this node's own in `text` and these settings in place of its own.
+    ///
+    /// # Errors
+    /// [`Unreadable`], for either of the two.
+    pub fn within(&self, text: &str) -> Result<String, Unreadable> {
+        let mut whole: Table = text.parse()?;
+        let theirs: Table = self.0.parse()?;
+        for key in TRAVELS {
+            whole.remove(key);
+        }
+        whole.extend(theirs.into_iter().filter(|(key, _)| TRAVELS.contains(&key.as_str())));
+        Ok(whole.to_string())
+    }
+
+    /// The revision that they are if they were made from `parent`; `None` only if the library lacks its hash.
+    #[must_use]
+    pub fn revision(&self, parent: Option<&Revision>) -> Option<Revision> {
+        let mut hash = TLS13_AES_128_GCM_SHA256.tls13()?.common.hash_provider.start();
+        hash.update(parent.map_or([0; 32], |parent| *parent.digest()).as_slice());
+        hash.update(self.0.as_bytes());
+        hash.finish().as_ref().try_into().map(Revision::of_digest).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: &str = "[node]\nname = \"A\"\n[admin]\nlisten = \"127.0.0.1:1\"\n";
+    const SEAT: &str = "[pairs.V]\nprimary = { name = \"P\", address = \"10.0.0.1:1\" }\n[routes.r]\nlisten = \"10.0.0.9:1\"\n\
+                        pair = \"V\"\n[alerts]\nsignal_overdue_after = \"30m\"\n";
+
+    #[test]
+    fn what_is_the_nodes_own_never_travels() {
+        let settings = Settings::of(&format!("{OWN}{SEAT}[group]\nrole = \"primary\"\n")).unwrap();
+        for own in ["node", "admin", "group", "127.0.0.1"] {
+            assert!(!settings.text().contains(own), "{own} in {}", settings.text());
+        }
+        for seats in ["pairs", "routes", "alerts"] {
+            assert!(settings.text().contains(seats), "no {seats} in {}", settings.text());
+        }
+    }
+
+    #[test]
+    fn a_backup_node_keeps_what_is_its_own() {
+        let settings = Settings::of(SEAT).unwrap();
+        let merged = settings.within("[node]\nname = \"B\"\n[pairs.OLD]\nbackups = []\n").unwrap();
+        let table: Table = merged.parse().unwrap();
+        assert_eq!(table["node"]["name"].as_str(), Some("B"));
+        assert!(table["pairs"].get("OLD").is_none() && table["pairs"].get("V").is_some());
+        let forged = Settings::received("[node]\nname = \"C\"\n[pairs.V]\n".into());
+        assert_eq!(forged.within(OWN).unwrap().parse::<Table>().unwrap()["node"]["name"].as_str(), Some("A"));
+    }
+
+    #[test]
+    fn what_means_the_same_has_one_revision_and_each_change_another() {
+        let plain = Settings::of(SEAT).unwrap();
+        let commented =
+            Settings::of(&format!("# why\n{OWN}{}", SEAT.replace("[alerts]", "\n\n[alerts] # mails"))).unwrap();
+        assert_eq!(plain.revision(None), commented.revision(None));
+        let first = plain.revision(None);
+        assert_ne!(plain.revision(first.as_ref()), first, "the way there counts");
+        assert_ne!(Settings::of(&SEAT.replace("30m", "31m")).unwrap().revision(None), first);
+    }
+}

@@ -1,0 +1,304 @@
+//! What this node knows of each seat, on disk: a file a seat, replaced as a whole, so that a crash leaves the old one or the new one.
+
+use super::settings::Settings;
+use crate::{
+    decide::effect::PairRecord,
+    model::{NodeName, PairName, file, revision::Lineage},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+/// More than this is no copy of a seat.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// A seat's settings and the state of its pairs, as copied or as one's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Copy {
+    /// The seat, called by its primary node's name.
+    pub seat: NodeName,
+    /// The settings' revision and those before it.
+    pub lineage: Lineage,
+    /// The settings, as TOML.
+    pub settings: String,
+    /// The last known record of each pair.
+    pub pairs: BTreeMap<PairName, PairRecord>,
+}
+
+/// Why a copy is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It was not made from what is here: an empty or reinstalled node, an old copy, or changes on two nodes.
+    #[error(
+        "the settings of seat `{seat}` (revision {theirs}) were not made from those known here ({ours}); if they are right \
+         nevertheless, leave the group and join it again"
+    )]
+    Unrelated {
+        /// The seat.
+        seat: NodeName,
+        /// The revision offered.
+        theirs: String,
+        /// The revision here.
+        ours: String,
+    },
+    /// The revision is not that of the settings that came with it.
+    #[error("the settings of seat `{0}` are not those of the revision they came with")]
+    Forged(NodeName),
+}
+
+/// The store can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system says no.
+    #[error("{} can't be written or read", .path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// What is there is no copy of a seat.
+    #[error("{} is damaged; remove it, and the seat is copied anew", .path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+/// All seats known here.
+#[derive(Debug)]
+pub struct SeatStore {
+    dir: PathBuf,
+    seats: BTreeMap<NodeName, Copy>,
+}
+
+impl SeatStore {
+    /// Reads what is in `state_dir`, or begins with nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is guessed.
+    pub fn open(state_dir: &Path) -> Result<Self, StoreError> {
+        let dir = state_dir.join("seats");
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StoreError::Io { path, source }
+        };
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(failed(&dir))?;
+        let mut seats = BTreeMap::new();
+        for entry in fs::read_dir(&dir).map_err(failed(&dir))? {
+            let path = entry.map_err(failed(&dir))?.path();
+            if path.extension().is_none_or(|kind| kind != "json") {
+                continue;
+            }
+            let bytes = file::read(&path, MOST_BYTES).map_err(failed(&path))?;
+            let copy: Copy = serde_json::from_slice(&bytes).map_err(|source| StoreError::Damaged { path, source })?;
+            seats.insert(copy.seat.clone(), copy);
+        }
+        Ok(Self { dir, seats })
+    }
+
+    /// What is known of a seat.
+    #[must_use]
+    pub fn get(&self, seat: &NodeName) -> Option<&Copy> {
+        self.seats.get(seat)
+    }
+
+    /// All of them.
+    pub fn seats(&self) -> impl Iterator<Item = &Copy> {
+        self.seats.values()
+    }
+
+    /// The settings of `seat` as they are on this node, which may write them: another revision if they changed. `true` if so.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing changed.
+    pub fn write_settings(&mut self, seat: &NodeName, settings: &Settings) -> Result<bool, StoreError> {
+        let mut copy = self.seats.get(seat).cloned().unwrap_or_else(|| Copy {
+            seat: seat.clone(),
+            lineage: Lineage::default(),
+            settings: String::new(),
+            pairs: BTreeMap::new(),
+        });
+        if copy.lineage.head().is_some() && copy.settings == settings.text() {
+            return Ok(false);
+        }
+        if let Some(revision) = settings.revision(copy.lineage.head()) {
+            copy.lineage.push(revision);
+        }
+        copy.settings = settings.text().into();
+        self.put(copy)?;
+        Ok(true)
+    }
+
+    /// A pair's record, as acted on by whoever holds the seat.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing changed.
+    pub fn write_record(&mut self, seat: &NodeName, pair: &PairName, record: &PairRecord) -> Result<(), StoreError> {
+        let Some(known) = self.seats.get(seat).filter(|known| known.pairs.get(pair) != Some(record)) else {
+            return Ok(());
+        };
+        let mut copy = known.clone();
+        copy.pairs.insert(pair.clone(), record.clone());
+        self.put(copy)
+    }
+
+    /// Takes a copy that came from the node that holds the seat. `true` if anything in it is new.
+    ///
+    /// # Errors
+    /// `Ok(Err(…))` if it is refused, and [`StoreError`]; either way nothing changed.
+    pub fn take(&mut self, copy: Copy) -> Result<Result<bool, Refusal>, StoreError> {
+        let known = self.seats.get(&copy.seat);
+        let ours = known.map(|known| known.lineage.clone()).unwrap_or_default();
+        if !copy.lineage.descends_from(&ours) {
+            let name = |lineage: &Lineage| lineage.head().map_or_else(|| "none".into(), ToString::to_string);
+            let (theirs, ours) = (name(&copy.lineage), name(&ours));
+            return Ok(Err(Refusal::Unrelated { seat: copy.seat, theirs, ours }));
+        }
+        if !is_genuine(&copy) {
+            return Ok(Err(Refusal::Forged(copy.seat)));
+        }
+        if known == Some(&copy) {
+            return Ok(Ok(false));
+        }
+        self.put(copy)?;
+        Ok(Ok(true))
+    }
+
+    /// Forgets a seat, on disk too (`B5`).
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it is still there.
+    pub fn forget(&mut self, seat: &NodeName) -> Result<(), StoreError> {
+        if self.seats.contains_key(seat) {
+            let path = self.path(seat);
+            fs::remove_file(&path).and_then(|()| sync(&self.dir)).map_err(|source| StoreError::Io { path, source })?;
+            self.seats.remove(seat);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, copy: Copy) -> Result<(), StoreError> {
+        let path = self.path(&copy.seat);
+        let fresh = path.with_extension("new");
+        let bytes = serde_json::to_vec(&copy).map_err(|source| StoreError::Damaged { path: path.clone(), source })?;
+        let written = || {
+            let mut options = OpenOptions::new();
+            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            fs::rename(&fresh, &path)?;
+            sync(&self.dir)
+        };
+        written().map_err(|source| StoreError::Io { path: path.clone(), source })?;
+        self.seats.insert(copy.seat.clone(), copy);
+        Ok(())
+    }
+
+    /// Names may have characters that file names can't.
+    fn path(&self, seat: &NodeName) -> PathBuf {
+        let name = percent_encoding::utf8_percent_encode(seat, percent_encoding::NON_ALPHANUMERIC);
+        self.dir.join(format!("{name}.json"))
+    }
+}
+
+/// Its revision is the digest of its settings and of the revision before it.
+fn is_genuine(copy: &Copy) -> bool {
+    let settings = Settings::received(copy.settings.clone());
+    settings.revision(copy.lineage.parent()) == copy.lineage.head().cloned()
+}
+
+fn sync(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Settings {
+        Settings::of(&format!("[pairs.V]\nwhat = \"{text}\"\n")).unwrap()
+    }
+
+    fn store() -> (tempfile::TempDir, SeatStore) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SeatStore::open(dir.path()).unwrap();
+        (dir, store)
+    }
+
+    const SEAT: &str = "PROXY/P";
+
+    /// A holder's store with these settings written one after the other.
+    fn holder(changes: &[&str]) -> (tempfile::TempDir, SeatStore) {
+        let (dir, mut store) = store();
+        for change in changes {
+            assert!(store.write_settings(&SEAT.into(), &settings(change)).unwrap());
+        }
+        (dir, store)
+    }
+
+    fn offered(store: &SeatStore) -> Copy {
+        store.get(&SEAT.into()).unwrap().clone()
+    }
+
+    #[test]
+    fn b3_a_copy_is_taken_and_what_follows_from_it_too_and_both_outlive_a_restart() {
+        let (_theirs, mut primary) = holder(&["one"]);
+        let (dir, mut backup) = store();
+        assert_eq!(backup.take(offered(&primary)).unwrap(), Ok(true));
+        assert_eq!(backup.take(offered(&primary)).unwrap(), Ok(false), "nothing new");
+        assert!(!primary.write_settings(&SEAT.into(), &settings("one")).unwrap(), "nothing changed");
+        primary.write_settings(&SEAT.into(), &settings("two")).unwrap();
+        assert_eq!(backup.take(offered(&primary)).unwrap(), Ok(true));
+        drop(backup);
+        assert_eq!(SeatStore::open(dir.path()).unwrap().get(&SEAT.into()), Some(&offered(&primary)));
+    }
+
+    #[test]
+    fn an_empty_or_reinstalled_primary_cannot_wipe_its_backups() {
+        let (_theirs, primary) = holder(&["one", "two"]);
+        let (_dir, mut backup) = store();
+        backup.take(offered(&primary)).unwrap().unwrap();
+        let (_other, reinstalled) = holder(&["nothing"]);
+        let refused = backup.take(offered(&reinstalled)).unwrap();
+        assert!(matches!(&refused, Err(Refusal::Unrelated { .. })), "{refused:?}");
+        let (_other, older) = holder(&["one"]);
+        assert!(backup.take(offered(&older)).unwrap().is_err(), "a copy from before");
+        assert_eq!(backup.get(&SEAT.into()), Some(&offered(&primary)));
+    }
+
+    #[test]
+    fn settings_that_are_not_those_of_their_revision_are_refused() {
+        let (_theirs, primary) = holder(&["one"]);
+        let (_dir, mut backup) = store();
+        let forged = Copy { settings: "[pairs.EVIL]\n".into(), ..offered(&primary) };
+        assert_eq!(backup.take(forged).unwrap(), Err(Refusal::Forged(SEAT.into())));
+    }
+
+    #[test]
+    fn b5_a_seat_that_is_forgotten_is_gone_from_the_disk() {
+        let (_theirs, primary) = holder(&["one"]);
+        let (dir, mut backup) = store();
+        backup.take(offered(&primary)).unwrap().unwrap();
+        backup.forget(&SEAT.into()).unwrap();
+        assert_eq!(fs::read_dir(dir.path().join("seats")).unwrap().count(), 0);
+        assert!(SeatStore::open(dir.path()).unwrap().get(&SEAT.into()).is_none());
+    }
+
+    #[test]
+    fn a_damaged_file_is_said_and_not_guessed() {
+        let (dir, primary) = holder(&["one"]);
+        drop(primary);
+        let path = fs::read_dir(dir.path().join("seats")).unwrap().next().unwrap().unwrap().path();
+        fs::write(&path, b"{}").unwrap();
+        let error = SeatStore::open(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("damaged"), "{error}");
+    }
+}
