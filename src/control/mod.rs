@@ -5,6 +5,7 @@ pub mod address;
 pub mod admin;
 pub mod alerts;
 pub mod clock;
+mod disk;
 pub mod driver;
 mod http;
 pub mod journal;

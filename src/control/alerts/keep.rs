@@ -2,13 +2,11 @@
 //! never half.
 
 use super::{ledger::Ledger, outbox::Item};
-use crate::model::file;
+use crate::{control::disk, model::file};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -48,12 +46,7 @@ impl Keep {
 
     /// Replaces the file. When this returns it is on the disk.
     pub(super) fn save(&self, kept: &Kept) -> io::Result<()> {
-        let new = self.path.with_extension("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(&serde_json::to_vec(kept)?)?;
-        file.sync_all()?;
-        std::fs::rename(&new, &self.path)?;
-        self.path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+        disk::replace(&self.path, &serde_json::to_vec(kept)?)
     }
 }
 

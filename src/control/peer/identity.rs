@@ -1,7 +1,8 @@
 //! Who this node is to others: a key of its own, made at the first start and never again, in a certificate signed by itself.
 
-use super::{PeerError, disk};
+use super::PeerError;
 use crate::{
+    control::disk,
     model::{NodeName, file, tls::Pin},
     net::tls::{Certificate, peer_client, peer_server},
 };

@@ -17,7 +17,6 @@ pub mod beacon;
 mod bucket;
 mod channel;
 mod client;
-mod disk;
 mod fresh;
 mod identity;
 mod join;

@@ -3,14 +3,13 @@
 use super::{
     Answer, Call, CallError, Counts, Fingerprint, JoinError, PairingKey, Parting, PeerError, PeerEvent, Saying, beacon,
     client::request,
-    disk,
     identity::Identity,
     join, link, routes, serve,
     shared::{Calls, Counters, Shared},
     store::{Peer, Store},
 };
 use crate::{
-    control::http,
+    control::{disk, http},
     model::{HostPort, NodeName, file, group::InterfaceAddress, tls::Pin},
 };
 use axum::Router;

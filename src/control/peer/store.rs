@@ -1,10 +1,13 @@
 //! The nodes this one is joined with, by their keys. On disk before it is believed (`peers.json`), so it outlives restarts.
 
-use super::{PeerError, disk};
-use crate::model::{
-    HostPort, NodeName, file,
-    group::Role,
-    tls::{Pin, PinError},
+use super::PeerError;
+use crate::{
+    control::disk,
+    model::{
+        HostPort, NodeName, file,
+        group::Role,
+        tls::{Pin, PinError},
+    },
 };
 use serde::{Deserialize, Serialize};
 use std::{

@@ -1,7 +1,7 @@
 //! What of a configuration file belongs to the seat and travels, and what is the node's own and never does.
 
 use crate::model::revision::Revision;
-use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
+use aws_lc_rs::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 use toml::Table;
 
 /// The tables that travel (design §4); all others are a node's own.
@@ -54,13 +54,15 @@ impl Settings {
         Ok(whole.to_string())
     }
 
-    /// The revision that they are if they were made from `parent`; `None` only if the library lacks its hash.
+    /// The revision that they are if they were made from `parent`.
     #[must_use]
-    pub fn revision(&self, parent: Option<&Revision>) -> Option<Revision> {
-        let mut hash = TLS13_AES_128_GCM_SHA256.tls13()?.common.hash_provider.start();
-        hash.update(parent.map_or([0; 32], |parent| *parent.digest()).as_slice());
+    pub fn revision(&self, parent: Option<&Revision>) -> Revision {
+        let mut hash = Context::new(&SHA256);
+        hash.update(parent.map_or([0; SHA256_OUTPUT_LEN], |parent| *parent.digest()).as_slice());
         hash.update(self.0.as_bytes());
-        hash.finish().as_ref().try_into().map(Revision::of_digest).ok()
+        let mut digest = [0; SHA256_OUTPUT_LEN];
+        digest.copy_from_slice(hash.finish().as_ref());
+        Revision::of_digest(digest)
     }
 }
 
@@ -101,7 +103,7 @@ mod tests {
             Settings::of(&format!("# why\n{OWN}{}", SEAT.replace("[alerts]", "\n\n[alerts] # mails"))).unwrap();
         assert_eq!(plain.revision(None), commented.revision(None));
         let first = plain.revision(None);
-        assert_ne!(plain.revision(first.as_ref()), first, "the way there counts");
+        assert_ne!(plain.revision(Some(&first)), first, "the way there counts");
         assert_ne!(Settings::of(&SEAT.replace("30m", "31m")).unwrap().revision(None), first);
     }
 }

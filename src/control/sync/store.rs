@@ -2,15 +2,16 @@
 
 use super::settings::Settings;
 use crate::{
+    control::disk,
     decide::effect::PairRecord,
     model::{NodeName, PairName, file, revision::Lineage},
 };
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -129,9 +130,7 @@ impl SeatStore {
         if copy.lineage.head().is_some() && copy.settings == settings.text() {
             return Ok(false);
         }
-        if let Some(revision) = settings.revision(copy.lineage.head()) {
-            copy.lineage.push(revision);
-        }
+        copy.lineage.push(settings.revision(copy.lineage.head()));
         copy.settings = settings.text().into();
         self.put(copy)?;
         Ok(true)
@@ -179,7 +178,8 @@ impl SeatStore {
     pub fn forget(&mut self, seat: &NodeName) -> Result<(), StoreError> {
         if self.seats.contains_key(seat) {
             let path = self.path(seat);
-            fs::remove_file(&path).and_then(|()| sync(&self.dir)).map_err(|source| StoreError::Io { path, source })?;
+            let removed = fs::remove_file(&path).and_then(|()| disk::sync_folder_of(&path));
+            removed.map_err(|source| StoreError::Io { path, source })?;
             self.seats.remove(seat);
         }
         Ok(())
@@ -187,17 +187,8 @@ impl SeatStore {
 
     fn put(&mut self, copy: Copy) -> Result<(), StoreError> {
         let path = self.path(&copy.seat);
-        let fresh = path.with_extension("new");
         let bytes = serde_json::to_vec(&copy).map_err(|source| StoreError::Damaged { path: path.clone(), source })?;
-        let written = || {
-            let mut options = OpenOptions::new();
-            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            fs::rename(&fresh, &path)?;
-            sync(&self.dir)
-        };
-        written().map_err(|source| StoreError::Io { path: path.clone(), source })?;
+        disk::replace(&path, &bytes).map_err(|source| StoreError::Io { path, source })?;
         self.seats.insert(copy.seat.clone(), copy);
         Ok(())
     }
@@ -212,11 +203,7 @@ impl SeatStore {
 /// Its revision is the digest of its settings and of the revision before it.
 fn is_genuine(copy: &Copy) -> bool {
     let settings = Settings::received(copy.settings.clone());
-    settings.revision(copy.lineage.parent()) == copy.lineage.head().cloned()
-}
-
-fn sync(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+    copy.lineage.head() == Some(&settings.revision(copy.lineage.parent()))
 }
 
 #[cfg(test)]
