@@ -90,6 +90,7 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     let alerts_thread = start_alerts(post, stop.clone())?;
     let deps = AdminDeps {
         orders,
+        group: None,
         workers: workers.handles.clone(),
         events: events.clone(),
         metrics: counters.clone(),

@@ -1,10 +1,14 @@
 //! How the admin API (and signals) talk to the driver: a bounded inbox, an answer each.
 
-use crate::model::{
-    Epoch, PairName, Side,
-    view::{AlertsTestAnswer, OrderAnswer, PairView, ReloadAnswer, ResyncAnswer, StatusView},
+use crate::{
+    decide::seat::input::Order as SeatOrder,
+    model::{
+        Epoch, HostPort, NodeName, PairName, Side,
+        view::{AlertsTestAnswer, OrderAnswer, PairView, ReloadAnswer, ResyncAnswer, StatusView, group::GroupView},
+    },
 };
-use tokio::sync::{mpsc, oneshot};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// One request to the driver.
 #[derive(Debug)]
@@ -69,7 +73,10 @@ pub enum OrderError {
         /// The names there are, comma-separated.
         known: String,
     },
-    /// Refused by the pair's machine, with the mend.
+    /// No seat or node of that name; in words, with those there are.
+    #[error("{0}")]
+    NotInGroup(String),
+    /// Refused by the pair's or the node's machine, with the mend.
     #[error("{0}")]
     Refused(String),
     /// The new configuration is not acceptable; every error found, a line each.
@@ -81,6 +88,67 @@ pub enum OrderError {
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopping,
+}
+
+/// One request about the group.
+#[derive(Debug)]
+pub struct GroupRequest {
+    /// What is wanted.
+    pub order: GroupOrder,
+    /// Who wants it, for the audit trail.
+    pub by: String,
+    /// What became of it.
+    pub reply: Reply<OrderAnswer>,
+}
+
+/// What can be asked of a node about its group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupOrder {
+    /// Make the node at `forward` a backup of this one, which it reaches at `reverse` (`B1`).
+    Join {
+        /// The other node's `peer_listen`, as reached from here.
+        forward: HostPort,
+        /// This node's, as reached from there.
+        reverse: HostPort,
+    },
+    /// Pull every seat from its holder now; with a node: let that node do it (`B3`).
+    Sync(Option<NodeName>),
+    /// What the node's machine decides: takeover, reverse, replace, roles, resolve, leave.
+    Seat(SeatOrder),
+}
+
+/// The API's way to the group.
+#[derive(Debug, Clone)]
+pub struct GroupOrders {
+    requests: mpsc::Sender<GroupRequest>,
+    view: watch::Receiver<Arc<GroupView>>,
+}
+
+impl GroupOrders {
+    /// Requests go to `requests`; what is shown comes from `view`.
+    #[must_use]
+    pub fn new(requests: mpsc::Sender<GroupRequest>, view: watch::Receiver<Arc<GroupView>>) -> Self {
+        Self { requests, view }
+    }
+
+    /// The group as it is now.
+    #[must_use]
+    pub fn view(&self) -> Arc<GroupView> {
+        Arc::clone(&self.view.borrow())
+    }
+
+    /// Gives an order and waits for the answer, which may take seconds.
+    ///
+    /// # Errors
+    /// As [`Orders::ask`].
+    pub async fn ask(&self, order: GroupOrder, by: String) -> Result<OrderAnswer, OrderError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.try_send(GroupRequest { order, by, reply }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => OrderError::Busy,
+            mpsc::error::TrySendError::Closed(_) => OrderError::Stopping,
+        })?;
+        answer.await.unwrap_or(Err(OrderError::Stopping))
+    }
 }
 
 /// The API's end of the inbox.

@@ -1,6 +1,9 @@
 //! What the API serves and the CLI prints. The same types on both ends, so that they can't drift apart.
 
+pub mod group;
+
 use super::{Epoch, NodeName, PairName, RouteName, Side, TransitionReason, UpstreamName};
+use group::GroupView;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::ToSchema;
@@ -22,6 +25,9 @@ pub struct StatusView {
     pub pairs: Vec<PairView>,
     /// The routes, by name.
     pub routes: Vec<RouteView>,
+    /// The nodes that protect each other; nothing for a node alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<GroupView>,
 }
 
 /// `GET /api/v1/pairs/{pair}`.
@@ -59,6 +65,9 @@ pub struct PairView {
     pub held: u64,
     /// The migration under way, if any, once every worker has counted its sessions.
     pub migration: Option<MigrationView>,
+    /// The seat it belongs to, which this node does not hold: the pair is only watched here. Nothing where it is served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched_for: Option<NodeName>,
 }
 
 /// The states of a pair.

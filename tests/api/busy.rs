@@ -34,7 +34,7 @@ fn api() -> Api {
     let (stop, stop_seen) = watch::channel(false);
     let workers = Workers { stats: Arc::new([]), queries: Arc::new([]) };
     let (events, metrics) = (EventLog::default(), Metrics::default());
-    let deps = AdminDeps { orders, workers, events, metrics, ready: ready_seen, stop: stop_seen };
+    let deps = AdminDeps { orders, group: None, workers, events, metrics, ready: ready_seen, stop: stop_seen };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let thread = std::thread::spawn(move || runtime.block_on(server.serve(deps)).unwrap());
     Api { address, requests: Some(requests), ready, stop, thread }
@@ -61,6 +61,7 @@ fn a_full_inbox_means_try_again() {
         warnings: vec![],
         pairs: Vec::<PairView>::new(),
         routes: vec![],
+        group: None,
     };
     reply.send(Ok(view)).unwrap();
     assert_eq!(waiting.join().unwrap().code, 200);

@@ -50,6 +50,7 @@ fn failed_over() -> PairView {
         sessions: SideCounts { primary: 0, backup: 120 },
         held: 2,
         migration: None,
+        watched_for: None,
     }
 }
 
@@ -94,6 +95,7 @@ fn node(pair: PairView) -> StatusView {
             sessions: 120,
             max_sessions: 20_000,
         }],
+        group: None,
     }
 }
 

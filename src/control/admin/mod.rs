@@ -23,7 +23,7 @@ pub use bind::AdminError;
 pub use problem::Problem;
 pub use token::{NewTokens, Scope, TokenError, Tokens};
 
-use super::orders::Orders;
+use super::orders::{GroupOrders, Orders};
 use crate::{
     config::{AdminConfig, AdminListen},
     model::ports::Workers,
@@ -39,6 +39,8 @@ use tokio::sync::{Semaphore, watch};
 pub struct AdminDeps {
     /// The driver's inbox.
     pub orders: Orders,
+    /// The group's; nothing for a node alone.
+    pub group: Option<GroupOrders>,
     /// The workers: their sessions and counters.
     pub workers: Workers,
     /// What happened.

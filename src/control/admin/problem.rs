@@ -105,6 +105,9 @@ impl From<OrderError> for Problem {
         let detail = error.to_string();
         match error {
             OrderError::NoSuchPair { .. } => Self::new(StatusCode::NOT_FOUND, "no-such-pair", "No such pair", detail),
+            OrderError::NotInGroup(_) => {
+                Self::new(StatusCode::NOT_FOUND, "not-in-group", "No such seat or node", detail)
+            }
             OrderError::Refused(_) => Self::new(StatusCode::CONFLICT, "refused", "Refused", detail),
             OrderError::BadConfig(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-configuration", "Bad configuration", detail)

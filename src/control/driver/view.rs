@@ -33,6 +33,7 @@ impl Driver {
             warnings: self.warnings(&pairs),
             routes: self.route_views(&counts),
             pairs,
+            group: None,
         }
     }
 
@@ -61,6 +62,7 @@ impl Driver {
             sessions: counts.sessions.get(name).cloned().unwrap_or_default(),
             held: counts.held.get(name).copied().unwrap_or(0),
             migration: status.migration.filter(|_| status.counted),
+            watched_for: None,
         })
     }
 
