@@ -176,8 +176,8 @@ What keeps it from its primary:
 
 Sessions: 0 on the primary, 120 on a backup; 2 clients held.
 Servers:
-  AGG_P (primary) is down, 3m ago: it refused the connection
-  AGG_B (backup) is up, 3m ago
+  AGG_P (primary) has been down for 3m: it refused the connection
+  AGG_B (backup) has been up for 3m
 ";
     assert_eq!(plain(&why::page(&failed_over(), now(), None)), expected);
 }

@@ -94,8 +94,8 @@ fn blockers(pair: &PairView, width: Option<usize>) -> Vec<String> {
 
 fn server(upstream: &UpstreamView, now: SystemTime) -> String {
     let is = styled(upstream.health.as_str(), health_style(upstream.health));
-    let mut line = format!("  {} ({}) is {is}", plain(&upstream.name), upstream.role.as_str());
-    line.push_str(&styled(&format!(", {}", words::ago(&upstream.since, now)), DIM));
+    let mut line = format!("  {} ({}) has been {is} ", plain(&upstream.name), upstream.role.as_str());
+    line.push_str(&styled(&words::lasting(&upstream.since, now), DIM));
     if let Some(failure) = upstream.last_failure.as_ref().filter(|_| upstream.health != HealthName::Up) {
         line.push_str(&format!(": {}", plain(failure)));
     }

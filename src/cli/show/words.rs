@@ -28,6 +28,12 @@ pub(in crate::cli) fn ago(time: &str, now: SystemTime) -> String {
     }
 }
 
+/// Since when something lasts that began at an RFC 3339 time: `for 3m`; as [`ago`] where that can't be told.
+pub(in crate::cli) fn lasting(time: &str, now: SystemTime) -> String {
+    let ago = ago(time, now);
+    ago.strip_suffix(" ago").map_or_else(|| format!("since {ago}"), |span| format!("for {span}"))
+}
+
 /// Seconds as a short time: `0.4ms`, `12ms`, `1.3s`.
 pub(in crate::cli) fn took(seconds: f64) -> String {
     match seconds * 1e3 {
@@ -71,6 +77,8 @@ mod tests {
         assert_eq!(ago("2026-01-01T23:57:00.5Z", now), "2m 59s ago");
         assert_eq!(ago("2026-01-02T00:00:09Z", now), "just now");
         assert_eq!(ago("yesterday", now), "yesterday");
+        let since = ["2026-01-01T23:57:00.5Z", "2026-01-02T00:00:09Z", "yesterday"].map(|time| lasting(time, now));
+        assert_eq!(since, ["for 2m 59s", "since just now", "since yesterday"]);
     }
 
     #[test]
