@@ -13,7 +13,7 @@
 //! serves by halves. Losing the API does not.
 
 use crate::{
-    config::{self, Config, ConfigErrors, Finding},
+    config::{self, AdminListen, Config, ConfigErrors, Finding},
     control::{
         admin::{AdminDeps, AdminServer, MetricsServer, Tokens},
         alerts::{Alerts, Post, unusable_files},
@@ -73,8 +73,7 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     let tokens = Tokens::load(config.admin.token_file.as_deref()).context("admin.token_file")?;
     let tls = load_tls(&config)?;
     let listeners = bind_routes(&config)?;
-    let admin = AdminServer::bind(&config.admin, tokens.clone()).context("admin.listen")?;
-    let metrics = config.metrics.map(MetricsServer::bind).transpose().context("metrics.listen")?;
+    let (admin, metrics) = bind_api(&config, &tokens)?;
 
     let (news_out, news) = mpsc::channel(SMALL);
     let (journal, recovered, journal_thread) = Journal::open(&config.node.state_dir, news_out)?;
@@ -176,9 +175,23 @@ fn bind_routes(config: &Config) -> anyhow::Result<Listeners> {
     for route in config.routes.values() {
         for address in &route.listen {
             listeners.extend(reload::bind(&route.name, *address, config.node.workers).map_err(|error| anyhow!(error))?);
+            tracing::info!("clients of {} are taken at {address}, for route {}", route.pair, route.name);
         }
     }
     Ok(listeners)
+}
+
+fn bind_api(config: &Config, tokens: &Tokens) -> anyhow::Result<(AdminServer, Option<MetricsServer>)> {
+    let admin = AdminServer::bind(&config.admin, tokens.clone()).context("admin.listen")?;
+    match &config.admin.listen {
+        AdminListen::Tcp(address) => tracing::info!("the API answers at http://{address}"),
+        AdminListen::Unix(path) => tracing::info!("the API answers at unix:{}", path.display()),
+    }
+    let metrics = config.metrics.map(MetricsServer::bind).transpose().context("metrics.listen")?;
+    if let Some(address) = config.metrics {
+        tracing::info!("metrics are at http://{address}/metrics, too");
+    }
+    Ok((admin, metrics))
 }
 
 /// What there is of the data plane for the others.
