@@ -86,7 +86,7 @@ pub(super) async fn obey(play: &mut Play, _terminal: &Keyboard) -> Result<Count,
     ];
     play.screen.line(&format_args!(" {BOLD}YOUR TURN{BOLD:#}  in another terminal:"));
     play.screen.say(format_args!("{DIM}export FAILBACK_ADMIN=http://{}{DIM:#}", play.stage.admin));
-    play.screen.say(format_args!("{DIM}failback why {PAIR}; failback status -w; failback events -f{DIM:#}"));
+    play.screen.say(format_args!("{DIM}{} why {PAIR}{DIM:#}, or status -w, top, events -f", called()));
     play.screen.say(keys_line.join("  "));
     let mut hand = Hand { seen: None, active: PRIMARY, count: Count::default() };
     let mut looks = interval(LOOK);
@@ -115,6 +115,11 @@ pub(super) async fn obey(play: &mut Play, _terminal: &Keyboard) -> Result<Count,
     hand.finish(play).await
 }
 
+/// How this program was called, so that what is shown can be typed where it isn't installed, too.
+fn called() -> String {
+    std::env::args().next().filter(|name| !name.is_empty()).unwrap_or_else(|| "failback".into())
+}
+
 /// The operator's view of things.
 struct Hand {
     seen: Option<(PairStateName, Epoch)>,
@@ -134,12 +139,10 @@ impl Hand {
                 PairStateName::NoServer => BAD,
                 _ => CAREFUL,
             };
-            play.screen.say(format_args!(
-                "{style}{}{style:#}  {DIM}epoch {}{DIM:#}  {}",
-                pair.state.as_str(),
-                pair.epoch,
-                pair.reason.words()
-            ));
+            let (state, epoch) = (pair.state.as_str(), format!("epoch {}", pair.epoch));
+            let room = state.len() + epoch.len() + 4;
+            let head = format!("{style}{state}{style:#}  {DIM}{epoch}{DIM:#}  ");
+            play.screen.hang(&head, room, pair.reason.words());
         }
         Ok(())
     }
@@ -162,15 +165,13 @@ impl Hand {
                 Ok(status) if status.standing == Standing::Stale => format!(" {CAREFUL}stale{CAREFUL:#}"),
                 _ => String::new(),
             };
-            line.push_str(&format!("{}{standing}   ", play.server_word(name)));
+            line.push_str(&format!("{}{standing}  ", play.server_word(name)));
+        }
+        if play.fleet.waiting() > 0 {
+            line.push_str(&format!("waiting {}  ", play.fleet.waiting()));
         }
         let lost = if self.count.lost == 0 { GOOD } else { BAD };
-        line.push_str(&format!(
-            "waiting {}   stored {}   lost {lost}{}{lost:#}   {DIM}k r s q{DIM:#}",
-            play.fleet.waiting(),
-            number(self.count.stored),
-            number(self.count.lost)
-        ));
+        line.push_str(&format!("lost {lost}{}{lost:#}  stored {}", number(self.count.lost), number(self.count.stored)));
         play.screen.status(&line);
     }
 

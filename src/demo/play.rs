@@ -168,7 +168,7 @@ impl Play {
         if self.stage.runs(name) {
             format!("{GOOD}●{GOOD:#} {name} {sessions:>3} probes")
         } else {
-            format!("{BAD}✗{BAD:#} {name}     killed")
+            format!("{BAD}✗{BAD:#} {name} killed")
         }
     }
 }

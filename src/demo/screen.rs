@@ -56,6 +56,16 @@ impl Screen {
         }
     }
 
+    /// A sentence behind a heading that takes `room` columns, and further lines, if it needs any, below its beginning.
+    pub(super) fn hang(&mut self, heading: &str, room: usize, text: &str) {
+        for (row, line) in wrap(text, WIDTH.saturating_sub(4 + room)).into_iter().enumerate() {
+            match row {
+                0 => self.say(format_args!("{heading}{line}")),
+                _ => self.say(format_args!("{:room$}{line}", "")),
+            }
+        }
+    }
+
     /// A line as it is.
     pub(super) fn line(&mut self, text: &dyn Display) {
         self.wipe();

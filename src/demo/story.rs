@@ -169,7 +169,7 @@ async fn resync(play: &mut Play, elsewhere: Elsewhere) -> Result<(), DemoError> 
         ));
     }
     play.screen.say(format_args!(
-        "A plain load balancer with all probes there till now would have lost {BAD}{}{BAD:#}.",
+        "A plain load balancer with all probes there would have lost {BAD}{}{BAD:#}.",
         count(acknowledged - elsewhere.acknowledged, "event")
     ));
     play.screen.say(format_args!("{PRIMARY} signals: {BOLD}POST /api/v1/pairs/{PAIR}/resync{BOLD:#}"));
