@@ -92,6 +92,29 @@ mod servers {
     }
 
     #[test]
+    fn a_primary_that_hung_is_stale_when_it_wakes_whatever_it_had_been_sent() {
+        let pair = Pair::new("200ms");
+        let _backup = pair.start("AGG_B");
+        let primary = pair.start("AGG_P");
+        pair.until(pair.primary, "AGG_P is whole, with 0 events");
+        let mut one = probe(1, pair.primary, "HELLO AGG_P whole");
+        store(&mut one, 1);
+
+        primary.signal("STOP");
+        one.say("EVENT 2").expect("the kernel takes it");
+        let mut two = probe(2, pair.backup, "HELLO AGG_B whole");
+        store(&mut two, 1);
+        pair.until(pair.backup, "AGG_B is alone, with 2 events");
+        primary.signal("CONT");
+        pair.until(pair.primary, "AGG_P is stale, with ");
+
+        assert_eq!(Client::connect(pair.primary).ask("RESYNC").expect("an answer"), "OK");
+        pair.until(pair.primary, "AGG_P is whole, with 2 events");
+        let held = |server| Client::connect(server).ask("DUMP").expect("an answer");
+        assert_eq!((held(pair.primary), held(pair.backup)), ("HELD 1 1 1".into(), "HELD 1 1 1".into()));
+    }
+
+    #[test]
     fn a_resync_misses_nothing_of_what_comes_in_one_go_while_it_runs() {
         const BACKLOG: u64 = 1_500;
         let pair = Pair::new("1s");

@@ -2,7 +2,8 @@
 //!
 //! A **term** tells which of the two servers is stale. A server that stores an event without its peer raises its own; the
 //! one with the lower term has missed something. A resync deletes what the stale one had, fills it, and gives it the
-//! other's term.
+//! other's term. If both went on alone (one hung, and when it woke took what had been sent to it), the one that dials gives way:
+//! the primary, which the proxy left.
 
 use super::{
     protocol::{ProbeId, Standing, Status},
@@ -123,18 +124,26 @@ impl Core {
         first
     }
 
-    /// The peer says its term.
-    pub(super) fn met(&mut self, peer_term: u64) -> Bond {
+    /// The peer says its term; this server dialled it, or was dialled.
+    pub(super) fn met(&mut self, peer_term: u64, dialled: bool) -> Bond {
         self.incoming = None;
+        // After one that was alone filled its peer, it no longer is: both raised the term.
+        if self.alone && self.term == peer_term {
+            self.paired = false;
+            self.stale = dialled;
+            if !dialled {
+                return Bond::Ahead;
+            }
+            self.alone = false;
+            self.term -= 1;
+            return Bond::Behind;
+        }
         self.stale = self.term < peer_term;
         self.paired = self.term == peer_term;
         match self.term.cmp(&peer_term) {
             std::cmp::Ordering::Less => Bond::Behind,
             std::cmp::Ordering::Greater => Bond::Ahead,
-            std::cmp::Ordering::Equal => {
-                self.alone = false;
-                Bond::Equal
-            }
+            std::cmp::Ordering::Equal => Bond::Equal,
         }
     }
 
@@ -211,28 +220,28 @@ mod tests {
     fn two_servers_that_start_empty_are_equal() {
         let mut core = Core::new("AGG_P".into(), None);
         assert_eq!(core.standing(), Standing::Alone);
-        assert_eq!(core.met(1), Bond::Equal);
+        assert_eq!(core.met(1, true), Bond::Equal);
         assert_eq!(core.standing(), Standing::Whole);
     }
 
     #[test]
     fn the_one_that_was_dead_while_the_other_took_events_is_stale() {
         let (mut primary, mut backup) = (holding(10), holding(10));
-        assert_eq!((primary.met(backup.term()), backup.met(primary.term())), (Bond::Equal, Bond::Equal));
+        assert_eq!((primary.met(backup.term(), true), backup.met(primary.term(), false)), (Bond::Equal, Bond::Equal));
         backup.event(PROBE, 11).unwrap();
         assert!(backup.went_on_alone(), "the first event without the peer raises the term");
         assert!(!backup.went_on_alone(), "and only the first");
 
         let mut primary = reborn(&primary);
         assert_eq!(primary.standing(), Standing::Stale, "it can't know what it missed");
-        assert_eq!((primary.met(backup.term()), backup.met(primary.term())), (Bond::Behind, Bond::Ahead));
+        assert_eq!((primary.met(backup.term(), true), backup.met(primary.term(), false)), (Bond::Behind, Bond::Ahead));
         assert_eq!((primary.standing(), backup.standing()), (Standing::Stale, Standing::Alone));
     }
 
     #[test]
     fn a_resync_deletes_all_the_stale_one_had_and_all_it_was_given_meanwhile() {
         let mut primary = reborn(&holding(10));
-        primary.met(2);
+        primary.met(2, true);
         primary.event(ProbeId(99), 1).unwrap();
         assert!(!primary.went_on_alone(), "a stale server never claims to be ahead");
 
@@ -255,12 +264,12 @@ mod tests {
     #[test]
     fn a_resync_that_is_cut_off_leaves_the_server_empty_and_stale() {
         let mut primary = reborn(&holding(10));
-        primary.met(2);
+        primary.met(2, true);
         primary.begin(11);
         primary.filled(PROBE, 1, 11).unwrap();
         primary.parted();
         assert_eq!((primary.standing(), primary.store().rows()), (Standing::Stale, 0));
-        assert_eq!(reborn(&primary).met(2), Bond::Behind, "also after another death");
+        assert_eq!(reborn(&primary).met(2, true), Bond::Behind, "also after another death");
     }
 
     #[test]
@@ -270,6 +279,26 @@ mod tests {
         backup.went_on_alone();
         let mut backup = reborn(&backup);
         assert_eq!(backup.standing(), Standing::Alone);
-        assert_eq!(backup.met(1), Bond::Ahead, "its peer is the stale one");
+        assert_eq!(backup.met(1, false), Bond::Ahead, "its peer is the stale one");
+    }
+
+    #[test]
+    fn of_two_that_both_went_on_alone_the_one_that_dials_is_stale() {
+        let (mut primary, mut backup) = (holding(10), holding(10));
+        for core in [&mut primary, &mut backup] {
+            core.event(PROBE, 11).unwrap();
+            core.went_on_alone();
+        }
+        let (told, heard) = (primary.term(), backup.term());
+        assert_eq!((primary.met(heard, true), backup.met(told, false)), (Bond::Behind, Bond::Ahead));
+        assert_eq!((primary.standing(), backup.standing()), (Standing::Stale, Standing::Alone));
+        assert!(!primary.went_on_alone(), "what it is sent now makes it no whole server either");
+        assert_eq!(reborn(&primary).met(heard, true), Bond::Behind, "also after its death");
+
+        primary.begin(11);
+        primary.filled(PROBE, 1, 11).unwrap();
+        primary.end(backup.term());
+        backup.filled_peer();
+        assert_eq!((primary.met(backup.term(), true), backup.met(primary.term(), false)), (Bond::Equal, Bond::Equal));
     }
 }

@@ -12,7 +12,7 @@ use super::{
     core::{Bond, Core},
     disk::Disk,
     link,
-    protocol::{Line, Lines, ProbeId, Standing},
+    protocol::{Line, Lines, ProbeId, Standing, Status},
     signal::Signal,
 };
 use std::{
@@ -70,8 +70,9 @@ pub(super) async fn serve(settings: ServerSettings) -> Result<(), DemoError> {
     let listener = listener.map_err(|error| DemoError::Io(settings.listen.to_string(), error))?;
     let core = Core::new(settings.name.clone(), memory);
     let (copied, _) = watch::channel((0, 0));
-    let inner = Mutex::new(Inner { core, disk, link: None, links: 0 });
-    let server = Arc::new(Server { inner, copied, settings });
+    let mut inner = Inner { core, disk, link: None, links: 0, told: None };
+    inner.tell();
+    let server = Arc::new(Server { inner: Mutex::new(inner), copied, settings });
     tokio::spawn(link::dial(Arc::clone(&server)));
     let permits = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
@@ -106,6 +107,8 @@ pub(super) struct Inner {
     disk: Disk,
     pub(super) link: Option<Peering>,
     links: u64,
+    /// What its log said last.
+    told: Option<Standing>,
 }
 
 /// The connection to the peer as the rest of the server sees it.
@@ -138,7 +141,8 @@ impl Server {
         if inner.core.term() != told {
             return None;
         }
-        let bond = inner.core.met(peer);
+        let bond = inner.core.met(peer, self.settings.peer.is_some());
+        inner.tell();
         inner.links += 1;
         let id = inner.links;
         let (queue, lines) = mpsc::channel(QUEUE);
@@ -154,6 +158,7 @@ impl Server {
         if inner.link.as_ref().is_some_and(|link| link.id == id) {
             inner.link = None;
             inner.core.parted();
+            inner.tell();
             self.copied.send_replace((0, 0));
         }
     }
@@ -203,6 +208,7 @@ impl Inner {
             }
             self.link = None;
             self.core.parted();
+            self.tell();
         }
         self.went_on_alone()?;
         Ok(None)
@@ -228,7 +234,16 @@ impl Inner {
 
     /// Writes everything anew.
     pub(super) fn rewrite(&mut self) -> io::Result<()> {
+        self.tell();
         self.disk.rewrite(&self.core.memory())
+    }
+
+    /// Logs what the data is worth, when that changed.
+    fn tell(&mut self) {
+        let Status { name, standing, events, .. } = self.core.status();
+        if self.told.replace(standing) != Some(standing) {
+            anstream::println!("{name} is {standing}, with {events} events");
+        }
     }
 }
 
