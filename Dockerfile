@@ -7,6 +7,8 @@ ARG DEBIAN_IMAGE=debian:bookworm-slim
 FROM ${RUST_IMAGE} AS build
 WORKDIR /src
 COPY . .
+# What tells a profiler the lines of the code, most of the binary, is not shipped.
+ENV CARGO_PROFILE_RELEASE_DEBUG=false
 RUN cargo build --release --locked --bin failback
 
 FROM ${DEBIAN_IMAGE}
