@@ -62,7 +62,8 @@ pub(super) async fn events(client: &Client, since: Option<u64>, limit: Option<u6
         return write(&client.text(&path).await?);
     }
     let events: Vec<EventView> = client.get(&path).await?;
-    let lines: String = events.iter().map(|event| show::events::line(event) + "\n").collect();
+    let width = screen::width();
+    let lines: String = events.iter().map(|event| show::events::line(event, width) + "\n").collect();
     write(&lines)
 }
 
@@ -76,7 +77,7 @@ pub(super) async fn follow(client: &Client, since: Option<u64>, json: bool) -> a
             Ok(Some(data)) => {
                 let event: EventView = super::client::decode(&data)?;
                 after = Some(event.seq);
-                if json { write(&data)? } else { write(&(show::events::line(&event) + "\n"))? }
+                if json { write(&data)? } else { write(&(show::events::line(&event, screen::width()) + "\n"))? }
             }
             Ok(None) | Err(_) => stream = again(client, after).await?,
         }
