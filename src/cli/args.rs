@@ -1,6 +1,10 @@
 //! The command line (its names are fixed: scripts use them).
 
-use crate::model::Side;
+mod group;
+
+pub use group::{GroupCommand, RoleArg};
+
+use crate::model::{NodeName, Side};
 use clap::{
     Arg, Args, Subcommand, ValueEnum,
     builder::{PossibleValue, TypedValueParser},
@@ -210,6 +214,50 @@ pub enum Command {
         /// What to do
         #[command(subcommand)]
         command: AlertsCommand,
+    },
+    /// Nodes that protect each other: join, leave, roles
+    Group {
+        /// What to do
+        #[command(subcommand)]
+        command: GroupCommand,
+    },
+    /// Copy the seats' configuration from their holders now
+    Sync {
+        /// The node that shall pull; the one asked if not given
+        node: Option<NodeName>,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Make the node asked the holder of a seat
+    Takeover {
+        /// The seat, called by its primary node's name
+        seat: NodeName,
+        /// Whatever stands against it; audited
+        #[arg(long)]
+        force: bool,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Give a seat that was taken over back to its own node
+    Reverse {
+        /// The seat, called by its primary node's name
+        seat: NodeName,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Give a seat to another node for good
+    Replace {
+        /// The seat, called by its primary node's name
+        seat: NodeName,
+        /// The node whose own it becomes
+        #[arg(long, value_name = "NODE")]
+        with: NodeName,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
     },
     /// Print a completion script
     Completions {

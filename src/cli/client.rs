@@ -23,7 +23,7 @@ use tokio::{
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A little longer than the node takes to say itself that it is too slow.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(35);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(45);
 /// No answer is larger; bytes.
 const MAX_ANSWER: usize = 256 << 20;
 /// What stays as it is in a path segment or a query value (RFC 3986 §2.3).

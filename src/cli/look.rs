@@ -39,7 +39,15 @@ pub(super) async fn why(client: &Client, pair: &str, json: bool) -> anyhow::Resu
         return write(&client.text(&path).await?);
     }
     let view: PairView = client.get(&path).await?;
-    write(&show::why::page(&view, SystemTime::now(), screen::width()))
+    // Only the group knows who holds the seat.
+    let nodes: Option<StatusView> = match view.watched_for {
+        Some(_) => Some(client.get("/api/v1/status").await?),
+        None => None,
+    };
+    let seats = nodes.and_then(|status| status.group).map(|group| group.seats).unwrap_or_default();
+    let holder = seats.iter().find(|seat| Some(&seat.seat) == view.watched_for.as_ref());
+    let holder = holder.and_then(|seat| seat.holder.as_deref());
+    write(&show::why::page(&view, holder, SystemTime::now(), screen::width()))
 }
 
 pub(super) async fn sessions(client: &Client, route: Option<&str>, limit: u64, json: bool) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 //! ```text
 //!   main ─▶ execute ─┬▶ look  ─▶ client ─▶ node
 //!                    │    └─▶ show (views in, text out)
-//!                    ├▶ order ─▶ client ─▶ node
+//!                    ├▶ order, group ─▶ client ─▶ node
 //!                    └▶ check ─▶ config
 //! ```
 //!
@@ -12,6 +12,7 @@
 mod args;
 mod check;
 mod client;
+mod group;
 mod look;
 mod order;
 mod screen;
@@ -19,7 +20,7 @@ mod show;
 mod sse;
 mod token;
 
-pub use args::{AlertsCommand, Command, ConfigArgs, LogFormatArg, NodeArgs, Output, RunArgs};
+pub use args::{AlertsCommand, Command, ConfigArgs, GroupCommand, LogFormatArg, NodeArgs, Output, RoleArg, RunArgs};
 
 use crate::config::{ConfigErrors, Finding};
 use client::Client;
@@ -49,6 +50,10 @@ pub fn execute(command: Command, node: &NodeArgs, whole: clap::Command, deeper: 
 }
 
 async fn ask(command: Command, client: &Client) -> anyhow::Result<()> {
+    let command = match group::ask(command, client).await {
+        Ok(done) => return done,
+        Err(other) => other,
+    };
     match command {
         Command::Status { watch, output } => look::status(client, watch, output.json).await,
         Command::Top { interval, samples } => look::top(client, Duration::from_secs_f64(interval), samples).await,
@@ -75,8 +80,13 @@ async fn ask(command: Command, client: &Client) -> anyhow::Result<()> {
         }
         Command::Reload { force, output } => order::reload(client, force, output.json).await,
         Command::Alerts { command: AlertsCommand::Test { output } } => order::test_alerts(client, output.json).await,
-        // Need no node; `execute` has done them.
+        // Need no node, or are the group's: done already.
         Command::Check { .. } | Command::Completions { .. } | Command::Man => Ok(()),
+        Command::Group { .. }
+        | Command::Sync { .. }
+        | Command::Takeover { .. }
+        | Command::Reverse { .. }
+        | Command::Replace { .. } => Ok(()),
     }
 }
 

@@ -100,7 +100,7 @@ pub(super) async fn test_alerts(client: &Client, as_json: bool) -> anyhow::Resul
     Ok(())
 }
 
-async fn give(client: &Client, path: &str, order: &Value, as_json: bool) -> anyhow::Result<()> {
+pub(super) async fn give(client: &Client, path: &str, order: &Value, as_json: bool) -> anyhow::Result<()> {
     let text = client.post(path, order).await?;
     if as_json {
         return write(&text);

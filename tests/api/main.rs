@@ -12,6 +12,8 @@ mod crowds;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
+mod group;
+#[cfg(test)]
 mod guard;
 #[cfg(test)]
 mod metrics;

@@ -71,7 +71,7 @@ impl Node {
         for (path, item) in document["paths"].as_object().expect("paths") {
             let methods = item.as_object().expect("an item").keys();
             let of_path = methods.filter(|key| matches!(key.as_str(), "get" | "post" | "put" | "delete" | "patch"));
-            operations.extend(of_path.map(|method| (method.clone(), path.replace("{pair}", "AGG_V"))));
+            operations.extend(of_path.map(|method| (method.clone(), named(path))));
         }
         assert!(operations.len() >= 16, "{operations:?}");
         operations
@@ -83,11 +83,20 @@ impl Node {
     }
 }
 
+/// `path` with the names of what this node has in place.
+fn named(path: &str) -> String {
+    path.replace("{pair}", "AGG_V").replace("{node}", "PROXY").replace("{seat}", "PROXY")
+}
+
 /// A body that the order at `path` accepts.
 pub(crate) fn good_body(path: &str) -> &'static str {
     match path.rsplit('/').next() {
         Some("switch") => "{\"to\":\"backup\",\"now\":true,\"force\":true}",
         Some("migration") => "{\"action\":\"force\"}",
+        Some("backups") => "{\"address\":\"127.0.0.1:9\",\"reverse\":\"127.0.0.1:9\"}",
+        Some("join") => "{\"forward\":\"127.0.0.1:9\",\"reverse\":\"127.0.0.1:9\"}",
+        Some("replace") => "{\"with\":\"OTHER\"}",
+        Some("role") => "{\"role\":\"backup\"}",
         _ => "{}",
     }
 }

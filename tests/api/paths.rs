@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Paths that scripts rely on.
-const PROMISED: [(&str, &str); 17] = [
+const PROMISED: [(&str, &str); 29] = [
     ("get", "/api/v1/status"),
     ("get", "/api/v1/pairs"),
     ("get", "/api/v1/pairs/{pair}"),
@@ -20,6 +20,18 @@ const PROMISED: [(&str, &str); 17] = [
     ("get", "/api/v1/events"),
     ("post", "/api/v1/reload"),
     ("post", "/api/v1/alerts/test"),
+    ("get", "/api/v1/nodes"),
+    ("get", "/api/v1/nodes/{node}/backups"),
+    ("post", "/api/v1/nodes/{node}/backups"),
+    ("get", "/api/v1/health"),
+    ("post", "/api/v1/seats/{seat}/takeover"),
+    ("post", "/api/v1/seats/{seat}/reverse"),
+    ("post", "/api/v1/seats/{seat}/replace"),
+    ("post", "/api/v1/role"),
+    ("post", "/api/v1/group/join"),
+    ("post", "/api/v1/group/leave"),
+    ("post", "/api/v1/group/resolve"),
+    ("post", "/api/v1/sync"),
     ("get", "/healthz"),
     ("get", "/readyz"),
     ("get", "/metrics"),
@@ -64,7 +76,7 @@ fn every_schema_the_document_refers_to_is_in_it() {
 fn what_is_not_there_and_what_is_not_done_are_problems_too() {
     let node = Node::start();
     for path in
-        ["/", "/api", "/api/v1", "/api/v2/status", "/api/v1/status/", "/api/v1/nodes", "/api/v1/pairs/", "/metrics/x"]
+        ["/", "/api", "/api/v1", "/api/v2/status", "/api/v1/status/", "/api/v1/nodes/", "/api/v1/pairs/", "/metrics/x"]
     {
         send(node.api(), &format!("GET {path}"), &[], "").problem(404);
     }

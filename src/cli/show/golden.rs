@@ -10,7 +10,7 @@ use crate::model::{
 };
 use std::time::{Duration, SystemTime};
 
-fn now() -> SystemTime {
+pub(super) fn now() -> SystemTime {
     humantime::parse_rfc3339("2026-03-01T12:00:00Z").unwrap()
 }
 
@@ -29,7 +29,7 @@ fn upstream(name: &str, role: UpstreamRole, health: HealthName) -> UpstreamView 
     }
 }
 
-fn failed_over() -> PairView {
+pub(super) fn failed_over() -> PairView {
     PairView {
         pair: "AGG_V".into(),
         active_side: Side::Backup,
@@ -80,7 +80,7 @@ fn returning() -> PairView {
     }
 }
 
-fn node(pair: PairView) -> StatusView {
+pub(super) fn node(pair: PairView) -> StatusView {
     StatusView {
         node: "PROXY_P".into(),
         version: "0.1.0".into(),
@@ -100,7 +100,7 @@ fn node(pair: PairView) -> StatusView {
 }
 
 /// As it arrives where nobody sees colours.
-fn plain(page: &str) -> String {
+pub(super) fn plain(page: &str) -> String {
     anstream::adapter::strip_str(page).to_string()
 }
 
@@ -138,7 +138,7 @@ fn in_a_window_notes_are_wrapped_and_a_servers_note_is_short() {
     let notes = "\n! AGG_V: AGG_P fails its checks: wrong answer: the\n  certificate carries none of the wanted names: wanted AGG_V\n";
     assert!(page.contains(notes), "{page}");
     assert!(page.contains("  wrong answer: the certificate carries n…\n"), "{page}");
-    let page = plain(&why::page(&pair, now(), Some(60)));
+    let page = plain(&why::page(&pair, None, now(), Some(60)));
     assert!(page.contains("\n  1. AGG_P fails its checks: wrong answer: the certificate\n     carries none"), "{page}");
 }
 
@@ -160,7 +160,7 @@ fn x2_once_the_old_side_is_closed_who_waits_is_what_counts() {
     let words = "old side closed; admitting: 5 wait, 2 a second, done in 4s";
     let page = plain(&status::page(&node(pair.clone()), now(), None));
     assert!(page.contains(&format!("→ AGG_V: {words}\n")), "{page}");
-    let page = plain(&why::page(&pair, now(), None));
+    let page = plain(&why::page(&pair, None, now(), None));
     assert!(page.contains(&format!("Migration: {words}.\n")) && !page.contains("moving"), "{page}");
 }
 
@@ -179,13 +179,13 @@ Servers:
   AGG_P (primary) has been down for 3m: it refused the connection
   AGG_B (backup) has been up for 3m
 ";
-    assert_eq!(plain(&why::page(&failed_over(), now(), None)), expected);
+    assert_eq!(plain(&why::page(&failed_over(), None, now(), None)), expected);
 }
 
 #[test]
 fn x5_why_knows_every_state() {
     let first_line = |state| {
-        let page = plain(&why::page(&PairView { state, ..failed_over() }, now(), None));
+        let page = plain(&why::page(&PairView { state, ..failed_over() }, None, now(), None));
         page.lines().next().unwrap().to_owned()
     };
     let lines: Vec<String> = PairStateName::ALL.iter().map(|state| first_line(*state)).collect();
@@ -199,7 +199,7 @@ fn x5_why_knows_every_state() {
             "AGG_V has no usable server; clients wait. It is the turn of its backup, AGG_B (epoch 7).",
         ]
     );
-    let page = plain(&why::page(&PairView { latched: true, pinned: true, ..returning() }, now(), None));
+    let page = plain(&why::page(&PairView { latched: true, pinned: true, ..returning() }, None, now(), None));
     for words in
         ["It is frozen", "An operator chose this side", "Its flap budget is spent", "Migration: moving sessions off"]
     {

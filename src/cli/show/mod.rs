@@ -3,6 +3,9 @@
 pub(super) mod events;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod golden_group;
+mod group;
 pub(super) mod sessions;
 pub(super) mod status;
 pub(super) mod table;

@@ -1,7 +1,7 @@
 //! `failback status`: the node at a glance, what needs an operator last, where the eye ends.
 
 use super::{
-    BAD, BOLD, CARE, DIM, GOOD, PLAIN, styled,
+    BAD, BOLD, CARE, DIM, GOOD, PLAIN, group, styled,
     table::{Cell, Table},
     words,
     wrap::{short, wrap},
@@ -24,14 +24,18 @@ pub(in crate::cli) fn page(view: &StatusView, now: SystemTime, width: Option<usi
     let up = Duration::try_from_secs_f64(view.uptime_seconds).unwrap_or_default();
     let about = format!("  failback {}, up {}", plain(&view.version), words::span(up));
     let mut page = format!("{}{}\n", styled(&plain(&view.node), BOLD), styled(&about, DIM));
-    for part in [pairs(&view.pairs, now), upstreams(&view.pairs, now), routes(&view.routes)] {
+    let group = view.group.as_ref().map(|its| group::part(its, now));
+    let tables = [pairs(&view.pairs, now), upstreams(&view.pairs, now), routes(&view.routes)];
+    for part in group.into_iter().chain(tables) {
         page.push('\n');
         page.push_str(&part);
     }
     let mut notes: Vec<Note> = view.pairs.iter().flat_map(notes).collect();
     // The pairs' blockers are among the warnings.
     let told: BTreeSet<String> = notes.iter().map(|(_, text, _)| text.clone()).collect();
-    let more = view.warnings.iter().filter(|warning| !told.contains(*warning));
+    let of_group =
+        view.group.iter().flat_map(|group| &group.warnings).filter(|warning| !view.warnings.contains(warning));
+    let more = view.warnings.iter().chain(of_group).filter(|warning| !told.contains(*warning));
     notes.extend(more.map(|warning| ("!", warning.clone(), BAD)));
     if !notes.is_empty() {
         page.push('\n');
@@ -45,7 +49,7 @@ pub(in crate::cli) fn page(view: &StatusView, now: SystemTime, width: Option<usi
 fn pairs(pairs: &[PairView], now: SystemTime) -> String {
     let mut table = Table::new(&["PAIR", "STATE", "SIDE", "UPSTREAM", "EPOCH", "SINCE", "PRIMARY", "BACKUP", "HELD"]);
     for pair in pairs {
-        let style = state_style(pair.state);
+        let style = style_of(pair);
         table.row(vec![
             Cell::new(&*pair.pair).style(BOLD),
             Cell::new(state(pair)).style(style),
@@ -62,8 +66,9 @@ fn pairs(pairs: &[PairView], now: SystemTime) -> String {
 }
 
 /// The state with what an operator (or the flap budget) put on top of it.
-fn state(pair: &PairView) -> String {
-    let on_top = [(pair.frozen, "frozen"), (pair.pinned, "pinned"), (pair.latched, "latched")];
+pub(super) fn state(pair: &PairView) -> String {
+    let watched = pair.watched_for.is_some();
+    let on_top = [(watched, "standby"), (pair.frozen, "frozen"), (pair.pinned, "pinned"), (pair.latched, "latched")];
     let mut text = pair.state.as_str().to_owned();
     for (_, word) in on_top.iter().filter(|(holds, _)| *holds) {
         text.push_str(", ");
@@ -72,7 +77,12 @@ fn state(pair: &PairView) -> String {
     text
 }
 
-pub(super) fn state_style(state: PairStateName) -> Style {
+/// A pair that is only watched here is nobody's concern here.
+pub(super) fn style_of(pair: &PairView) -> Style {
+    if pair.watched_for.is_some() { DIM } else { state_style(pair.state) }
+}
+
+fn state_style(state: PairStateName) -> Style {
     match state {
         PairStateName::OnPrimary => GOOD,
         PairStateName::OnBackup | PairStateName::Resynced | PairStateName::Returning => CARE,
@@ -132,7 +142,11 @@ fn notes(pair: &PairView) -> Vec<Note> {
     let name = &pair.pair;
     let migration =
         pair.migration.iter().map(|migration| ("→", format!("{name}: {}", moving(migration, pair.held)), CARE));
-    let style = if pair.state == PairStateName::NoServer { BAD } else { CARE };
+    let style = match pair.state {
+        _ if pair.watched_for.is_some() => DIM,
+        PairStateName::NoServer => BAD,
+        _ => CARE,
+    };
     let blockers = pair.blockers.iter().map(|blocker| ("!", format!("{name}: {blocker}"), style));
     migration.chain(blockers).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::{
     BOLD, CARE, DIM, GOOD, PLAIN,
-    status::{moving, state_style},
+    status::{moving, state, style_of},
     styled,
     table::{Cell, Table},
     words,
@@ -78,7 +78,7 @@ pub(in crate::cli) fn page(
     for pair in &view.pairs {
         table.row(vec![
             Cell::new(&*pair.pair).style(BOLD),
-            Cell::new(pair.state.as_str()).style(state_style(pair.state)),
+            Cell::new(state(pair)).style(style_of(pair)),
             Cell::new(&*pair.active_upstream),
             Cell::number(pair.epoch),
             Cell::number(pair.sessions.primary),

@@ -2,7 +2,7 @@
 
 use super::{
     BOLD, DIM,
-    status::{health_style, moving, state_style},
+    status::{health_style, moving, style_of},
     styled, words,
     wrap::wrap,
 };
@@ -12,9 +12,13 @@ use crate::model::{
 };
 use std::time::SystemTime;
 
-/// The explanation; times are told as seen from `now`, blockers are wrapped for a window `width` columns wide.
-pub(in crate::cli) fn page(pair: &PairView, now: SystemTime, width: Option<usize>) -> String {
-    let mut lines = vec![styled(&place(pair), state_style(pair.state))];
+/// The explanation; times are told as seen from `now`, blockers are wrapped for a window `width` columns wide. `holder`
+/// holds the pair's seat, if it is only watched here.
+pub(in crate::cli) fn page(pair: &PairView, holder: Option<&str>, now: SystemTime, width: Option<usize>) -> String {
+    let mut lines = vec![styled(&place(pair), style_of(pair))];
+    if let Some(seat) = &pair.watched_for {
+        lines.push(standby(seat, holder));
+    }
     lines.push(format!("Since {} ({}): {}.", plain(&pair.since), words::ago(&pair.since, now), pair.reason.words()));
     lines.extend(on_top(pair));
     if let Some(migration) = &pair.migration {
@@ -47,6 +51,15 @@ fn place(pair: &PairView) -> String {
                 "{name} has no usable server; clients wait. It is the turn of its {side}, {upstream} (epoch {epoch})."
             )
         }
+    }
+}
+
+/// Who has to be asked about a pair that is served elsewhere.
+fn standby(seat: &str, holder: Option<&str>) -> String {
+    let seat = plain(seat);
+    match holder.map(plain) {
+        Some(holder) => format!("It is only watched here; seat {seat} is held by {holder}: ask there."),
+        None => format!("It is only watched here; nobody is known to hold seat {seat}."),
     }
 }
 

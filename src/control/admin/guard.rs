@@ -21,8 +21,8 @@ use axum::{
 };
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-/// Longer than any resync signal takes to be validated with sane settings.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longer than any resync signal takes to be validated with sane settings, and any seat to be handed over (30 s).
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// What the guard needs to know of its listener.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use super::problem::Problem;
 use crate::{
     control::http::{BodyError, read_body},
-    model::PairName,
+    model::{NodeName, PairName},
 };
 use axum::{
     body::Body,
@@ -29,6 +29,9 @@ pub(super) struct Nothing {}
 
 /// The pair named in the path.
 pub(super) struct Pair(pub(super) PairName);
+
+/// The node or seat named in the path; a seat is called by a node's name.
+pub(super) struct Member(pub(super) NodeName);
 
 /// The query string, strictly.
 pub(super) struct Asked<T>(pub(super) T);
@@ -56,11 +59,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Pair {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(name) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|error| Problem::bad_request(error.body_text(), Some("pair".into())))?;
-        Ok(Self(name.into()))
+        Ok(Self(segment(parts, state, "pair").await?.into()))
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Member {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        Ok(Self(segment(parts, state, "node").await?.into()))
+    }
+}
+
+async fn segment<S: Send + Sync>(parts: &mut Parts, state: &S, field: &str) -> Result<String, Problem> {
+    let named = Path::<String>::from_request_parts(parts, state).await;
+    named.map(|Path(name)| name).map_err(|error| Problem::bad_request(error.body_text(), Some(field.into())))
 }
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {

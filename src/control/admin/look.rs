@@ -1,7 +1,7 @@
 //! Looking: nothing here changes anything.
 
 use super::{
-    Deps,
+    Deps, group,
     input::{Asked, Pair},
     problem::Problem,
 };
@@ -34,7 +34,7 @@ const SCRAPE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The whole node at a glance.
 #[utoipa::path(get, path = "/api/v1/status", tag = "look", responses((status = 200, body = StatusView)))]
 pub(super) async fn status(State(served): Deps) -> Result<Json<StatusView>, Problem> {
-    Ok(Json(served.deps.orders.ask(Request::Status).await?))
+    Ok(Json(group::status(&served).await?))
 }
 
 /// The pairs, by name.

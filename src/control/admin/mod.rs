@@ -3,6 +3,7 @@
 //! ```text
 //!   listen (bounds, deadlines) ─▶ guard (Host, Origin, token) ─▶ routes ─┬▶ look   ─▶ Orders, Workers, Metrics
 //!                                                                        ├▶ order  ─▶ Orders ─▶ driver
+//!                                                                        ├▶ group  ─▶ GroupOrders ─▶ the group's task
 //!                                                                        └▶ events ─▶ EventLog
 //! ```
 //!
@@ -10,6 +11,8 @@
 
 mod bind;
 mod events;
+mod fit;
+mod group;
 mod guard;
 mod input;
 mod listen;

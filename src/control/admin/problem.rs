@@ -1,6 +1,6 @@
 //! Every error as RFC 9457 problem JSON.
 
-use crate::control::orders::OrderError;
+use crate::{control::orders::OrderError, model::NodeName};
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -68,6 +68,26 @@ impl Problem {
     /// 404: no route of that name.
     pub(super) fn no_such_route(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "no-such-route", "No such route", detail)
+    }
+
+    /// 404: no node of that name; `known` are those there are.
+    pub(super) fn no_such_node(node: &NodeName, known: &[NodeName]) -> Self {
+        let detail = format!(
+            "there is no node `{node}`; the nodes are: {}",
+            known.iter().map(|name| &**name).collect::<Vec<_>>().join(", ")
+        );
+        Self::new(StatusCode::NOT_FOUND, "not-in-group", "No such seat or node", detail)
+    }
+
+    /// 409: the node protects nobody and nobody protects it.
+    pub(super) fn no_group() -> Self {
+        let detail = "this node is in no group; add [group] to its configuration";
+        Self::new(StatusCode::CONFLICT, "no-group", "In no group", detail)
+    }
+
+    /// 409: another node has to be asked.
+    pub(super) fn elsewhere(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "elsewhere", "Ask another node", detail)
     }
 
     /// 405; the router adds `Allow`.

@@ -1,7 +1,7 @@
 //! What is served where. The OpenAPI document is made from the same list, so that it can't forget a path.
 
 use super::{
-    AdminDeps, Deps, Served, events,
+    AdminDeps, Deps, Served, events, group,
     guard::{self, Guard},
     look, order,
     problem::Problem,
@@ -79,6 +79,17 @@ fn open_api() -> (Router<Arc<Served>>, OpenApi) {
         .routes(routes!(look::routes))
         .routes(routes!(look::sessions))
         .routes(routes!(events::events))
+        .routes(routes!(group::nodes))
+        .routes(routes!(group::backups, group::add_backup))
+        .routes(routes!(group::health))
+        .routes(routes!(group::takeover))
+        .routes(routes!(group::reverse))
+        .routes(routes!(group::replace))
+        .routes(routes!(group::role))
+        .routes(routes!(group::join))
+        .routes(routes!(group::leave))
+        .routes(routes!(group::resolve))
+        .routes(routes!(group::sync))
         .routes(routes!(order::reload))
         .routes(routes!(order::test_alerts))
         .routes(routes!(look::healthz))

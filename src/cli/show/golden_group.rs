@@ -1,0 +1,143 @@
+//! The pages about nodes that protect each other, to the letter.
+
+use super::{
+    golden::{failed_over, node, now, plain},
+    status, top, why,
+};
+use crate::model::{
+    Epoch,
+    group::{NodeStateName, Role},
+    seat::{SeatReason, Suspicion},
+    view::{
+        PairView,
+        group::{GroupView, NodeView, SeatView, SyncResult, SyncView},
+    },
+};
+
+fn sync(result: SyncResult) -> SyncView {
+    SyncView {
+        result,
+        at: "2026-03-01T11:59:30Z".into(),
+        from: "PROXY_P".into(),
+        revision: Some("0123456789ab".into()),
+        error: (result == SyncResult::Failed).then(|| "the link broke".into()),
+    }
+}
+
+/// As the backup node sees it when all is well.
+fn sound() -> GroupView {
+    let member = |name: &str, role: Role, state: NodeStateName, address: &str| NodeView {
+        node: name.into(),
+        this: role == Role::Backup,
+        role,
+        state,
+        suspicion: (role == Role::Primary).then_some(Suspicion::Green),
+        address: address.into(),
+        shared_addresses: vec![],
+        fallback_address: None,
+        version: Some("0.1.0".into()),
+        last_sync: None,
+    };
+    let primary = NodeView {
+        shared_addresses: vec!["10.0.0.10/24".into()],
+        fallback_address: Some("10.0.0.11/24".into()),
+        ..member("PROXY_P", Role::Primary, NodeStateName::Online, "10.0.0.2:9902")
+    };
+    let backup = NodeView {
+        last_sync: Some(sync(SyncResult::Done)),
+        ..member("PROXY_B", Role::Backup, NodeStateName::Standby, "10.0.0.3:9902")
+    };
+    GroupView {
+        key_fingerprint: "ab:cd".into(),
+        role: Role::Backup,
+        state: NodeStateName::Standby,
+        warnings: vec![],
+        seats: vec![SeatView {
+            seat: "PROXY_P".into(),
+            epoch: Epoch(3),
+            holder: Some("PROXY_P".into()),
+            home: "PROXY_P".into(),
+            here: false,
+            degraded: false,
+            reason: SeatReason::FirstStart,
+            shared_address: Some("10.0.0.10/24".into()),
+            revision: Some("0123456789ab".into()),
+            routes: vec!["probes".into()],
+            pairs: vec!["AGG_V".into()],
+            last_sync: Some(sync(SyncResult::Done)),
+            pulled_by: vec![],
+            replicated: true,
+        }],
+        nodes: vec![backup, primary],
+    }
+}
+
+/// The same after a takeover, while the primary node is offline.
+fn taken_over() -> GroupView {
+    let mut group = sound();
+    group.state = NodeStateName::Online;
+    group.warnings = vec!["the seat PROXY_P is degraded".into()];
+    let seat = &mut group.seats[0];
+    (seat.epoch, seat.holder, seat.here, seat.degraded) = (Epoch(4), Some("PROXY_B".into()), true, true);
+    seat.last_sync = Some(sync(SyncResult::Failed));
+    (group.nodes[1].state, group.nodes[1].suspicion) = (NodeStateName::Offline, Some(Suspicion::Red));
+    group
+}
+
+fn page(group: GroupView, pair: PairView) -> String {
+    let mut view = node(pair);
+    view.group = Some(group);
+    status::page(&view, now(), None)
+}
+
+#[test]
+fn g11_status_shows_seats_and_members() {
+    let expected = "\
+PROXY_P  failback 0.1.0, up 4d 1h
+
+backup node, standby; key ab:cd
+
+SEAT     EPOCH  HOLDER     ADDRESS       REVISION      LAST SYNC
+PROXY_P      3  PROXY_P    10.0.0.10/24  0123456789ab  30s ago from PROXY_P
+
+NODE     ROLE     STATE    HEARD      ADDRESS        SERVES ON     FALLBACK      LAST SYNC
+PROXY_B  backup   standby  this node  10.0.0.3:9902  -             -             30s ago from PROXY_P
+PROXY_P  primary  online   green      10.0.0.2:9902  10.0.0.10/24  10.0.0.11/24  -
+
+PAIR   STATE";
+    let page = page(sound(), failed_over());
+    assert!(plain(&page).starts_with(expected), "{}", plain(&page));
+    assert!(!page.contains("\u{1b}[33mPROXY_P"), "nothing to care for: {page:?}");
+}
+
+#[test]
+fn g4_after_a_takeover_the_rows_are_yellow() {
+    let page = page(taken_over(), failed_over());
+    let text = plain(&page);
+    for line in [
+        "\nPROXY_P      4  PROXY_B  here, degraded  10.0.0.10/24  0123456789ab  FAILED 30s ago from PROXY_P: the link broke\n",
+        "\nPROXY_P  primary  offline  red        10.0.0.2:9902  10.0.0.10/24  10.0.0.11/24  -\n",
+        "\n! the seat PROXY_P is degraded\n",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
+    for yellow in ["\u{1b}[1m\u{1b}[33mPROXY_P", "\u{1b}[33mhere, degraded", "\u{1b}[33moffline", "\u{1b}[33mred"] {
+        assert!(page.contains(yellow), "{yellow:?}: {page:?}");
+    }
+    assert!(page.contains("\u{1b}[1mPROXY_B"), "the backup node is well: {page:?}");
+}
+
+#[test]
+fn a_pair_that_is_only_watched_is_marked_and_says_whom_to_ask() {
+    let watched = || PairView { watched_for: Some("PROXY_P".into()), ..failed_over() };
+    let status = page(sound(), watched());
+    assert!(plain(&status).contains("AGG_V  on_backup, standby  backup"), "{status}");
+    let sample = top::Sample::parse("");
+    let top = plain(&top::page(&node(watched()), &sample, &sample, 1.0, now()));
+    assert!(top.contains("AGG_V  on_backup, standby  AGG_B"), "{top}");
+    let why = plain(&why::page(&watched(), Some("PROXY_B"), now(), None));
+    let line = "\nIt is only watched here; seat PROXY_P is held by PROXY_B: ask there.\n";
+    assert!(why.contains(line), "{why}");
+    let why = plain(&why::page(&watched(), None, now(), None));
+    assert!(why.contains("\nIt is only watched here; nobody is known to hold seat PROXY_P.\n"), "{why}");
+}
