@@ -115,16 +115,10 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
         alerts,
         table: table_out,
     };
-    let mut levels = workers.progress.clone();
+    let levels = workers.progress.clone();
     let inbox = Inbox { requests, outcomes: workers.outcomes, progress: workers.progress, news, commands };
     let ended = control.block_on(async {
-        tokio::spawn(async move {
-            for level in &mut levels {
-                // An error means that the worker is gone, which `supervise` notices.
-                let _gone = level.wait_for(|progress| progress.table > 0).await;
-            }
-            ready_out.send_replace(true);
-        });
+        tokio::spawn(say_ready(levels, ready_out));
         tokio::select! {
             () = drive(parts, inbox) => Ok(()),
             ended = heed_signals(reloads, commands_out) => ended,
@@ -264,6 +258,15 @@ fn runtime() -> anyhow::Result<Runtime> {
         .max_blocking_threads(threads::THREADS)
         .build()
         .context("starting a runtime")
+}
+
+/// Ready once every worker has a table.
+async fn say_ready(mut levels: Vec<watch::Receiver<Progress>>, ready: watch::Sender<bool>) {
+    for level in &mut levels {
+        // An error means that the worker is gone, which `supervise` notices.
+        let _gone = level.wait_for(|progress| progress.table > 0).await;
+    }
+    ready.send_replace(true);
 }
 
 /// SIGHUP reloads; the first SIGTERM or SIGINT stops in order, the second one at once.
