@@ -31,3 +31,5 @@ mod programs;
 mod renewal;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod virtual_name;

@@ -4,17 +4,14 @@ use crate::{
     authority::Authority,
     common::{
         address::own_address,
-        eventually,
         process::{Process, command},
         proxy::Proxy,
     },
     passing::{begun, ending, pair},
-    postgres_server::{Postgres, psql, text},
     server::Server,
 };
 use failback::model::{Side, view::HealthName};
 use std::{
-    fs,
     io::{BufRead, BufReader, Write},
     net::SocketAddr,
     path::Path,
@@ -103,33 +100,4 @@ fn curl_as_client_and_openssl_as_server() {
     let to = format!("agg-v.example.net:{}:{}", ends.route.port(), ends.route.ip());
     let said = curl(&["--cacert", authority.ca().to_str().unwrap(), "--resolve", &to, &url]);
     assert!(said.contains("Ciphers supported"), "{said}");
-}
-
-/// PostgreSQL begins in plain and asks for TLS then, so its TLS passes through; the pair's name is for its client to verify.
-#[test]
-fn psql_verifies_the_pairs_name_in_full_on_either_server() {
-    let authority = Authority::new();
-    let (one, other) = (authority.server("p", &["PG_P", "agg-v"]), authority.server("b", &["PG_B", "agg-v"]));
-    let mut primary = Postgres::primary("PG_P");
-    let mut backup = Postgres::primary("PG_B");
-    for (server, identity) in [(&mut primary, &one), (&mut backup, &other)] {
-        server.speak_tls(&identity.with_extension("pem"), &identity.with_extension("key"));
-    }
-    let proxy = Proxy::with_pair(&format!("primary = {}\nbackups = [{}]\n", primary.toml(), backup.toml()));
-    proxy.until_admissible("PG_B");
-    let root = proxy.dir().join("root.pem");
-    fs::copy(authority.ca(), &root).unwrap();
-    let through = format!(
-        "host=agg-v hostaddr={} port={} user=postgres dbname=postgres sslmode=verify-full sslrootcert={}",
-        proxy.route.ip(),
-        proxy.route.port(),
-        root.display()
-    );
-    let tls = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
-    assert_eq!(text(&psql(&through, tls)), "t");
-    primary.kill();
-    proxy.settled_on(Side::Backup);
-    assert_eq!(eventually("the backup answers", || Some(text(&psql(&through, tls)))), "t");
-    let wrong = through.replace("host=agg-v", "host=agg-w");
-    assert!(!psql(&wrong, tls).status.success(), "another name is refused");
 }
