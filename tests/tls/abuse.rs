@@ -17,11 +17,11 @@ use failback::model::view::HealthName;
 use rustls::{ServerConfig, ServerConnection};
 use std::{
     fs,
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 #[test]
@@ -29,7 +29,8 @@ fn garbage_silence_and_one_byte_a_second_are_closed_and_others_are_served() {
     let authority = Authority::new();
     authority.server("v", &["AGG_V"]);
     let (primary, backup) = (Server::plain("AGG_P"), Server::plain("AGG_B"));
-    let proxy = Proxy::with_route(&pair(&primary, &backup, ""), &ending(&authority, "v"));
+    let mut proxy = Proxy::with_route(&pair(&primary, &backup, ""), &ending(&authority, "v"));
+    let process = proxy.process().id();
     let failed =
         |reason| proxy.admin.metric("failback_tls_handshake_failures_total", &[("peer", "client"), ("reason", reason)]);
 
@@ -38,6 +39,11 @@ fn garbage_silence_and_one_byte_a_second_are_closed_and_others_are_served() {
     eventually("garbage is no TLS", || (failed("not_tls") == 1.0).then_some(()));
     assert!(matches!(garbage.read(&mut [0; 64]), Err(_) | Ok(0..=7)), "an alert at most");
 
+    let mut client = Client::connect(proxy.route, &authority.ca(), "AGG_V").unwrap();
+    assert_eq!(client.ask("hello").unwrap(), "AGG_P:hello");
+    let (began, before) = (Instant::now(), resident(process));
+    let endless = TcpStream::connect(proxy.route).unwrap();
+    let endless = std::thread::spawn(move || hello_without_end(endless));
     let silent: Vec<_> = (0..50).map(|_| TcpStream::connect(proxy.route).unwrap()).collect();
     let mut slow = TcpStream::connect(proxy.route).unwrap();
     let slow = std::thread::spawn(move || {
@@ -50,15 +56,47 @@ fn garbage_silence_and_one_byte_a_second_are_closed_and_others_are_served() {
         }
         false
     });
-    let mut client = Client::connect(proxy.route, &authority.ca(), "AGG_V").unwrap();
-    assert_eq!(client.ask("hello").unwrap(), "AGG_P:hello");
-    within(Duration::from_secs(40), "all are closed at the deadline", || (failed("timed_out") >= 51.0).then_some(()));
+    let (mut took, mut most) = (Vec::new(), before);
+    within(Duration::from_secs(40), "all are closed at the deadline", || {
+        let asked = Instant::now();
+        assert_eq!(client.ask("and now?").unwrap(), "AGG_P:and now?");
+        took.push(asked.elapsed());
+        most = most.max(resident(process));
+        (failed("timed_out") >= 51.0).then_some(())
+    });
+    assert!(began.elapsed() > Duration::from_secs(8), "nobody is closed before the deadline");
     assert!(slow.join().unwrap(), "the slow one was closed");
-    assert_eq!(client.ask("and now?").unwrap(), "AGG_P:and now?");
+    assert!(endless.join().unwrap() < 8 << 20, "a hello without an end is not read for ever");
+    for mut client in silent {
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let end = client.read(&mut [0; 64]).map_err(|error| error.kind());
+        assert!(!matches!(end, Err(ErrorKind::WouldBlock)), "a silent one is closed too");
+    }
+    assert_eq!(client.ask("hello").unwrap(), "AGG_P:hello");
+    // Half of the answers, so that a busy machine's pauses don't count.
+    took.sort();
+    assert!(took[took.len() / 2] < Duration::from_millis(50), "others are not slowed down: {:?}", took[took.len() / 2]);
+    assert!(most - before < 4 << 20, "{} bytes more", most - before);
     let refused =
         proxy.admin.metric("failback_refused_clients_total", &[("route", "probes"), ("reason", "tls_handshake")]);
-    assert_eq!(refused, 52.0);
-    drop(silent);
+    assert_eq!(refused, 53.0);
+}
+
+/// How many bytes of memory a process has.
+fn resident(process: u32) -> u64 {
+    let statm = fs::read_to_string(format!("/proc/{process}/statm")).unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}
+
+/// Sends pieces of a first message that says it has 16 MiB, and says how many bytes were taken.
+fn hello_without_end(mut client: TcpStream) -> usize {
+    let mut record = vec![0x16, 0x03, 0x01, 0x40, 0x00, 0x01, 0xff, 0xff, 0xff];
+    record.resize(5 + 0x4000, 0);
+    let mut sent = 0;
+    while sent < 16 << 20 && client.write_all(&record).is_ok() {
+        sent += record.len();
+    }
+    sent
 }
 
 /// Before the rest of such a message has come nothing can be sent to that end, and it may never come.
