@@ -65,10 +65,10 @@ fn an_address_is_announced_again_when_ordered_and_when_its_link_comes_back() {
         follows(&lab, address, "primary");
 
         // The cable is pulled for a moment: the switch's side of the link goes down.
-        lab.run("switch", &format!("ip link set primary-{INTERFACE} down"));
+        lab.cable("primary", INTERFACE, "down");
         mislead(&lab, address);
         throughout(QUIET, "nobody tells the truth", || believed(&lab, address) == WRONG);
-        lab.run("switch", &format!("ip link set primary-{INTERFACE} up"));
+        lab.cable("primary", INTERFACE, "up");
         follows(&lab, address, "primary");
     }
 }

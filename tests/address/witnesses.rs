@@ -36,7 +36,7 @@ fn b10_a_node_that_is_cut_off_hears_no_witness_and_one_is_enough() {
     assert!(heard.is_connected());
     assert_eq!(heard.silent.len(), 1, "{heard:?}");
 
-    lab.run("switch", &format!("ip link set primary-{INTERFACE} down"));
+    lab.cable("primary", INTERFACE, "down");
     let heard = testimony(&lab, &witnesses(), CapabilitySet::empty());
     assert!(!heard.is_connected() && heard.silent.len() == witnesses().len(), "{heard:?}");
 }

@@ -22,7 +22,14 @@ impl Client {
 
     /// Connects, if somebody listens there.
     pub(crate) fn try_connect(to: SocketAddr) -> std::io::Result<Self> {
-        Self::wrap(TcpStream::connect_timeout(&to, SOON)?)
+        Self::connect_within(SOON, to)
+    }
+
+    /// The same, by who does not wait for long: neither for the connection nor for any answer.
+    pub(crate) fn connect_within(limit: Duration, to: SocketAddr) -> std::io::Result<Self> {
+        let mut client = Self::wrap(TcpStream::connect_timeout(&to, limit)?)?;
+        client.patience(limit);
+        Ok(client)
     }
 
     /// Connects from an address of choice, for what depends on who the client is.

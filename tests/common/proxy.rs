@@ -113,12 +113,18 @@ impl Proxy {
     /// Starts the program and waits until it says that it is ready.
     #[track_caller]
     pub(crate) fn launch(&mut self) {
+        self.launch_until("/readyz");
+    }
+
+    /// Starts the program and waits until it answers at `path` with 200.
+    #[track_caller]
+    pub(crate) fn launch_until(&mut self, path: &str) {
         let mut argv = self.wrapper.clone();
         argv.extend([env!("CARGO_BIN_EXE_failback").into(), "run".into(), "-c".into(), self.config().into()]);
         let mut process = Process::start(&argv, &self.dir.path().join("proxy.log"));
-        eventually("the proxy is ready", || {
+        eventually(&format!("the proxy answers at {path}"), || {
             assert!(process.ended().is_none(), "the proxy ended: {}", process.printed());
-            self.admin.get("/readyz").is_ok_and(|(code, _)| code == 200).then_some(())
+            self.admin.get(path).is_ok_and(|(code, _)| code == 200).then_some(())
         });
         self.process = Some(process);
     }

@@ -49,7 +49,7 @@ fn a_cable_that_is_pulled_speaks_against_no_server_though_the_backup_answers() {
     let quick = "health = { interval = \"200ms\", timeout = \"150ms\", fast_interval = \"100ms\" }";
     let proxy = lab.proxy(&pair(&format!("{QUICK}\n{quick}")).replace("10.77.0.3:4100", "10.77.1.9:4200"));
     let mut established = established(&lab, &proxy);
-    let cable = |state: &str| lab.run("switch", &format!("ip link set proxy-back {state}"));
+    let cable = |state: &str| lab.cable("proxy", "back", state);
     let warned = || proxy.admin.status().warnings.iter().any(|warning| warning.contains("the link back is down"));
 
     cable("down");

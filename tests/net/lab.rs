@@ -12,6 +12,7 @@
 use crate::common::{client::Client, process::run, proxy::Proxy, server::Server};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     net::SocketAddr,
     os::fd::AsFd,
@@ -23,10 +24,10 @@ use std::{
 /// Where the route listens.
 const ROUTE: &str = "10.77.1.1:4100";
 
-const HOSTS: &[&str] = &["client", "proxy", "primary", "backup", "spare"];
+/// A host's interface in a network, called like the network, and its addresses.
+pub(crate) type Link = (&'static str, &'static str, [&'static str; 2]);
 
-/// Which host has an interface in which network (the interface is called like the network), with which addresses.
-const LINKS: &[(&str, &str, [&str; 2])] = &[
+const LINKS: &[Link] = &[
     ("client", "front", ["10.77.1.9/24", "fd78::9/64"]),
     ("proxy", "front", ["10.77.1.1/24", "fd78::1/64"]),
     ("proxy", "back", ["10.77.0.1/24", "fd77::1/64"]),
@@ -38,17 +39,23 @@ const LINKS: &[(&str, &str, [&str; 2])] = &[
 /// A laboratory of a test's own.
 pub(crate) struct Lab {
     prefix: String,
+    links: &'static [Link],
 }
 
 impl Lab {
-    /// Builds the hosts and networks.
+    /// Builds the hosts and networks drawn above.
     pub(crate) fn build() -> Self {
+        Self::of(LINKS)
+    }
+
+    /// Builds hosts and networks of choice.
+    pub(crate) fn of(links: &'static [Link]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let lab = Self { prefix: format!("failback-{}-{number}", std::process::id()) };
+        let lab = Self { prefix: format!("failback-{}-{number}", std::process::id()), links };
         lab.add_networks();
-        HOSTS.iter().for_each(|host| lab.add_host(host));
-        for (host, network, addresses) in LINKS {
+        lab.hosts().iter().for_each(|host| lab.add_host(host));
+        for (host, network, addresses) in links {
             lab.add_link(host, network, addresses);
         }
         lab
@@ -107,6 +114,11 @@ impl Lab {
         run(&["ip", "netns", "exec", &self.namespace(host), "nft", &format!("table inet lab {{\n{chain}\n}}")]);
     }
 
+    /// Pulls a host's cable out of the switch, or puts it back: the host's own interface stays up, without a carrier.
+    pub(crate) fn cable(&self, host: &str, network: &str, state: &str) {
+        self.run("switch", &format!("ip link set {host}-{network} {state}"));
+    }
+
     /// Ends what [`Lab::silence`] and [`Lab::filter`] did.
     pub(crate) fn heal(&self, host: &str) {
         self.run(host, "nft delete table inet lab");
@@ -130,10 +142,14 @@ impl Lab {
         format!("{}-{host}", self.prefix)
     }
 
+    fn hosts(&self) -> BTreeSet<&'static str> {
+        self.links.iter().map(|(host, ..)| *host).collect()
+    }
+
     fn add_networks(&self) {
         let switch = self.namespace("switch");
         run(&["ip", "netns", "add", &switch]);
-        for bridge in ["front", "back"] {
+        for bridge in self.links.iter().map(|(_, network, _)| network).collect::<BTreeSet<_>>() {
             run(&["ip", "-n", &switch, "link", "add", bridge, "type", "bridge"]);
             run(&["ip", "-n", &switch, "link", "set", bridge, "up"]);
         }
@@ -163,7 +179,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        for host in HOSTS.iter().chain(&["switch"]) {
+        for host in self.hosts().into_iter().chain(["switch"]) {
             let namespace = self.namespace(host);
             let _never_built = Command::new("ip").args(["netns", "del", &namespace]).status();
             let _never_written = fs::remove_dir_all(PathBuf::from("/etc/netns").join(namespace));
