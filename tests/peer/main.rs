@@ -11,3 +11,5 @@ mod joined;
 mod joining;
 #[cfg(test)]
 mod node;
+#[cfg(test)]
+mod sync;

@@ -56,6 +56,12 @@ impl Node {
     /// Starts one whose state is in `state`.
     #[track_caller]
     pub(crate) fn start(wanted: &Wanted<'_>, state: &Path) -> Self {
+        Self::start_with(wanted, state, mounted())
+    }
+
+    /// The same, with something else mounted.
+    #[track_caller]
+    pub(crate) fn start_with(wanted: &Wanted<'_>, state: &Path, mounted: Router) -> Self {
         let on_interface = |(address, interface): (&str, &str)| InterfaceAddress {
             address: address.parse().expect("an address"),
             interface: interface.into(),
@@ -77,7 +83,7 @@ impl Node {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let (sender, mut heard) = tokio::sync::mpsc::channel(64);
-                let links = PeerLinks::start(spec, saying(role, NodeStateName::Offline, 0), mounted(), sender);
+                let links = PeerLinks::start(spec, saying(role, NodeStateName::Offline, 0), mounted, sender);
                 let links = links.map(Arc::new).map_err(|error| error.to_string());
                 begun.send(links.map(|links| (links, Handle::current()))).expect("the test waits");
                 let recording = async {
@@ -102,7 +108,7 @@ impl Node {
 
     /// Does something with the links in the node's own network.
     #[track_caller]
-    fn with<T, F>(&self, action: impl FnOnce(Arc<PeerLinks>) -> F) -> T
+    pub(crate) fn with<T, F>(&self, action: impl FnOnce(Arc<PeerLinks>) -> F) -> T
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
@@ -205,7 +211,7 @@ fn saying(role: Role, state: NodeStateName, epoch: u64) -> Saying {
     Saying { role, state, claims }
 }
 
-/// Where sync and orders will be: tells who asks, and what.
+/// In the place of sync and orders: tells who asks, and what.
 fn mounted() -> Router {
     let echo = |axum::Extension(caller): axum::Extension<Caller>, body: String| async move {
         format!("{} says {body}", caller.node)

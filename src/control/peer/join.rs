@@ -22,7 +22,7 @@ use super::{
 use crate::model::{
     HostPort, NodeName,
     causes::chain,
-    group::{JoinRefusal, Role},
+    group::{JoinRefusal, NodeStateName, Role},
 };
 use hyper::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,8 @@ pub(super) struct Ask {
     version: String,
     node: NodeName,
     role: Role,
+    /// It serves a seat: a backup node that does may be backed up, for whoever is to replace the one that died (`G7`).
+    serves: bool,
     boot: u64,
     reverse: HostPort,
     proof: Vec<u8>,
@@ -70,8 +72,11 @@ fn refused<T>(reason: JoinRefusal, detail: impl Into<String>) -> Result<T, JoinE
 
 /// Asks the node at `forward` to back this one up; it is to reach this one at `reverse`.
 pub(super) async fn ask(shared: &Shared, forward: HostPort, reverse: HostPort) -> Result<NodeName, JoinError> {
-    let role = shared.said.borrow().role;
-    if role == Role::Backup {
+    let (role, serves) = {
+        let said = shared.said.borrow();
+        (said.role, said.state == NodeStateName::Online)
+    };
+    if role == Role::Backup && !serves {
         return refused(JoinRefusal::BackupOfABackup, "this node is a backup node; join from the intended primary");
     }
     let trouble = |error: String| JoinError { reason: JoinRefusal::Trouble, detail: error };
@@ -93,6 +98,7 @@ pub(super) async fn ask(shared: &Shared, forward: HostPort, reverse: HostPort) -
         version: shared.version.clone(),
         node: shared.node.clone(),
         role,
+        serves,
         boot: shared.boot,
         reverse,
         proof: shared.key.prove(Prover::Asking, &client.binding),
@@ -183,7 +189,7 @@ pub(super) async fn admit(shared: &Arc<Shared>, connected: &Connected, ask: Ask)
     if !super::beacon::frame::is_name(&ask.node) {
         return refused(JoinRefusal::Trouble, "its name is no name");
     }
-    if ask.role == Role::Backup {
+    if ask.role == Role::Backup && !ask.serves {
         return refused(JoinRefusal::BackupOfABackup, format!("{} is a backup node itself", ask.node));
     }
     if shared.said.borrow().role == Role::Primary {

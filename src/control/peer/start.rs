@@ -178,6 +178,17 @@ impl PeerLinks {
         Ok(telling.join_all().await)
     }
 
+    /// Forgets a node that may not return (`replace`): its key is unknown from now on.
+    ///
+    /// # Errors
+    /// If it can't be stored; then it is not forgotten.
+    pub async fn dismiss(&self, node: &NodeName) -> io::Result<()> {
+        let pin = self.shared.store.all().iter().find(|peer| peer.node == *node).map(|peer| peer.pin);
+        self.shared.store.retain(|peer| peer.node != *node).await?;
+        self.shared.forget(node, pin);
+        Ok(())
+    }
+
     /// Puts a question to a node.
     ///
     /// # Errors

@@ -2,11 +2,21 @@
 //! servers' data.
 //!
 //! ```text
-//!   settings   what of a configuration travels        store   what is known of each seat, on disk
+//!   copy       what travels: the whole, or what changed of it
+//!   settings   what of a configuration travels        merge   one configuration out of all seats' and a node's own
+//!   store      what is known of each seat, on disk    ask ── peer link ──▶ serve   pull, push, poke, tell
 //! ```
 
+mod ask;
+mod copy;
+mod merge;
+mod serve;
 mod settings;
 mod store;
 
+pub use ask::{Pushed, SyncError, about, poke, pull, push, tell};
+pub use copy::{Copy, NotApplied, Update};
+pub use merge::{MergeError, merged};
+pub use serve::{About, Asked, Declined, router};
 pub use settings::{Settings, Unreadable};
-pub use store::{Copy, Refusal, SeatStore, StoreError};
+pub use store::{Refusal, SeatStore, StoreError};

@@ -1,12 +1,15 @@
 //! What this node knows of each seat, on disk: a file a seat, replaced as a whole, so that a crash leaves the old one or the new one.
 
-use super::settings::Settings;
+use super::{
+    copy::{Copy, NotApplied, Update},
+    settings::Settings,
+};
 use crate::{
     control::disk,
     decide::effect::PairRecord,
-    model::{NodeName, PairName, file, revision::Lineage},
+    model::{Epoch, NodeName, PairName, file, revision::Lineage},
 };
-use serde::{Deserialize, Serialize};
+use ipnet::IpNet;
 use std::{
     collections::BTreeMap,
     fs::{self, DirBuilder},
@@ -17,19 +20,6 @@ use std::{
 
 /// More than this is no copy of a seat.
 const MOST_BYTES: u64 = 16 << 20;
-
-/// A seat's settings and the state of its pairs, as copied or as one's own.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Copy {
-    /// The seat, called by its primary node's name.
-    pub seat: NodeName,
-    /// The settings' revision and those before it.
-    pub lineage: Lineage,
-    /// The settings, as TOML.
-    pub settings: String,
-    /// The last known record of each pair.
-    pub pairs: BTreeMap<PairName, PairRecord>,
-}
 
 /// Why a copy is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -121,32 +111,90 @@ impl SeatStore {
     /// # Errors
     /// [`StoreError`]; then nothing changed.
     pub fn write_settings(&mut self, seat: &NodeName, settings: &Settings) -> Result<bool, StoreError> {
-        let mut copy = self.seats.get(seat).cloned().unwrap_or_else(|| Copy {
-            seat: seat.clone(),
-            lineage: Lineage::default(),
-            settings: String::new(),
-            pairs: BTreeMap::new(),
-        });
+        let mut copy = self.known(seat);
         if copy.lineage.head().is_some() && copy.settings == settings.text() {
             return Ok(false);
         }
         copy.lineage.push(settings.revision(copy.lineage.head()));
         copy.settings = settings.text().into();
+        copy.serial += 1;
         self.put(copy)?;
         Ok(true)
     }
 
-    /// A pair's record, as acted on by whoever holds the seat.
+    /// This node, `me`, holds the seat under `epoch` and is who writes it from now on.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing changed.
-    pub fn write_record(&mut self, seat: &NodeName, pair: &PairName, record: &PairRecord) -> Result<(), StoreError> {
-        let Some(known) = self.seats.get(seat).filter(|known| known.pairs.get(pair) != Some(record)) else {
+    pub fn hold(
+        &mut self,
+        seat: &NodeName,
+        epoch: Epoch,
+        me: &NodeName,
+        shared_address: Option<IpNet>,
+    ) -> Result<(), StoreError> {
+        let mut copy = self.known(seat);
+        if copy.epoch != epoch || copy.by != *me {
+            (copy.epoch, copy.serial, copy.by) = (epoch, 0, me.clone());
+        } else if copy.shared_address == shared_address {
             return Ok(());
-        };
-        let mut copy = known.clone();
-        copy.pairs.insert(pair.clone(), record.clone());
+        } else {
+            copy.serial += 1;
+        }
+        copy.shared_address = shared_address;
         self.put(copy)
+    }
+
+    fn known(&self, seat: &NodeName) -> Copy {
+        let nothing = || Copy::first(seat.clone(), &Settings::received(String::new()), seat.clone());
+        self.seats.get(seat).cloned().unwrap_or_else(nothing)
+    }
+
+    /// Pairs' records, as acted on by this node, which holds the seat. What is to be given to the others; `None`: nothing is new.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing changed.
+    pub fn write_records(
+        &mut self,
+        seat: &NodeName,
+        records: &[(PairName, PairRecord)],
+    ) -> Result<Option<Update>, StoreError> {
+        let Some(known) = self.seats.get(seat) else { return Ok(None) };
+        let news: Vec<_> =
+            records.iter().filter(|(pair, record)| known.pairs.get(pair) != Some(record)).cloned().collect();
+        let Some(head) = known.lineage.head().filter(|_| !news.is_empty()).cloned() else { return Ok(None) };
+        let mut copy = known.clone();
+        let after = copy.serial;
+        copy.serial += 1;
+        copy.pairs.extend(news.iter().cloned());
+        let (epoch, by, serial) = (copy.epoch, copy.by.clone(), copy.serial);
+        let update = Update { seat: seat.clone(), epoch, by, head, after, serial, records: news };
+        self.put(copy)?;
+        Ok(Some(update))
+    }
+
+    /// Takes records that the node which holds the seat has written. `true` if they are new.
+    ///
+    /// # Errors
+    /// `Ok(Err(…))` if they don't follow on what is here, and [`StoreError`]; either way nothing changed.
+    pub fn apply(&mut self, update: &Update) -> Result<Result<bool, NotApplied>, StoreError> {
+        let Some(known) = self.seats.get(&update.seat) else { return Ok(Err(NotApplied::Behind)) };
+        let (theirs, ours) = ((update.epoch, &update.by), (known.epoch, &known.by));
+        if theirs < ours {
+            return Ok(Err(NotApplied::Superseded));
+        }
+        let alike = theirs == ours && known.lineage.head() == Some(&update.head);
+        if alike && update.serial <= known.serial {
+            return Ok(Ok(false));
+        }
+        if !alike || update.after != known.serial {
+            return Ok(Err(NotApplied::Behind));
+        }
+        let mut copy = known.clone();
+        copy.serial = update.serial;
+        copy.pairs.extend(update.records.iter().cloned());
+        self.put(copy)?;
+        Ok(Ok(true))
     }
 
     /// Takes a copy that came from the node that holds the seat. `true` if anything in it is new.
@@ -154,21 +202,29 @@ impl SeatStore {
     /// # Errors
     /// `Ok(Err(…))` if it is refused, and [`StoreError`]; either way nothing changed.
     pub fn take(&mut self, copy: Copy) -> Result<Result<bool, Refusal>, StoreError> {
-        let known = self.seats.get(&copy.seat);
-        let ours = known.map(|known| known.lineage.clone()).unwrap_or_default();
-        if !copy.lineage.descends_from(&ours) {
-            let name = |lineage: &Lineage| lineage.head().map_or_else(|| "none".into(), ToString::to_string);
-            let (theirs, ours) = (name(&copy.lineage), name(&ours));
-            return Ok(Err(Refusal::Unrelated { seat: copy.seat, theirs, ours }));
+        if let Err(refusal) = self.examine(&copy) {
+            return Ok(Err(refusal));
         }
-        if !is_genuine(&copy) {
-            return Ok(Err(Refusal::Forged(copy.seat)));
-        }
-        if known == Some(&copy) {
+        // What was on its way for longer than what came after it is no news.
+        if self.seats.get(&copy.seat).is_some_and(|known| *known == copy || copy.is_older_than(known)) {
             return Ok(Ok(false));
         }
         self.put(copy)?;
         Ok(Ok(true))
+    }
+
+    /// Could it be taken?
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn examine(&self, copy: &Copy) -> Result<(), Refusal> {
+        let ours = self.seats.get(&copy.seat).map(|known| known.lineage.clone()).unwrap_or_default();
+        if !copy.lineage.descends_from(&ours) {
+            let name = |lineage: &Lineage| lineage.head().map_or_else(|| "none".into(), ToString::to_string);
+            let (theirs, ours) = (name(&copy.lineage), name(&ours));
+            return Err(Refusal::Unrelated { seat: copy.seat.clone(), theirs, ours });
+        }
+        if is_genuine(copy) { Ok(()) } else { Err(Refusal::Forged(copy.seat.clone())) }
     }
 
     /// Forgets a seat, on disk too (`B5`).

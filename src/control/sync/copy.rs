@@ -1,0 +1,97 @@
+//! What of a seat travels: the whole, and what changed of it.
+
+use super::settings::Settings;
+use crate::{
+    decide::effect::PairRecord,
+    model::{
+        Epoch, NodeName, PairName,
+        revision::{Lineage, Revision},
+    },
+};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A seat's settings and the state of its pairs, as copied or as one's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Copy {
+    /// The seat, called by its primary node's name.
+    pub seat: NodeName,
+    /// The settings' revision and those before it.
+    pub lineage: Lineage,
+    /// The settings, as TOML.
+    pub settings: String,
+    /// The last known record of each pair.
+    pub pairs: BTreeMap<PairName, PairRecord>,
+    /// The seat's epoch under which it was written.
+    pub epoch: Epoch,
+    /// Rises with each change under that epoch.
+    pub serial: u64,
+    /// Who held the seat then and wrote it.
+    pub by: NodeName,
+    /// The address that moves with the seat; the interface is each node's own.
+    pub shared_address: Option<IpNet>,
+}
+
+impl Copy {
+    /// The first of a seat, by the node that holds it.
+    #[must_use]
+    pub fn first(seat: NodeName, settings: &Settings, by: NodeName) -> Self {
+        let (lineage, pairs) = (Lineage::default(), BTreeMap::new());
+        let settings = settings.text().into();
+        Self { seat, lineage, settings, pairs, epoch: Epoch(0), serial: 0, by, shared_address: None }
+    }
+
+    /// Which of two is the newer one.
+    #[must_use]
+    pub fn order(&self) -> (Epoch, u64) {
+        (self.epoch, self.serial)
+    }
+
+    /// Is it from before the other? Two holders of one epoch are ordered by their names, as in `decide/seat`: only the later one goes on.
+    pub(in crate::control) fn is_older_than(&self, other: &Self) -> bool {
+        (self.epoch, &self.by, self.serial) < (other.epoch, &other.by, other.serial)
+    }
+
+    /// [`Self::order`] as one number, which rises from copy to copy.
+    #[must_use]
+    pub fn revision_number(&self) -> u64 {
+        (self.epoch.0 << 40) | (self.serial & 0xff_ffff_ffff)
+    }
+}
+
+/// Records that changed, for nodes that have everything before them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Update {
+    /// The seat.
+    pub seat: NodeName,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Who holds it under that epoch and wrote this: two holders of one epoch count alike, and mean different things.
+    pub by: NodeName,
+    /// The settings' revision that the records go with.
+    pub head: Revision,
+    /// Follows on this one.
+    pub after: u64,
+    /// And makes it that one.
+    pub serial: u64,
+    /// What changed.
+    pub records: Vec<(PairName, PairRecord)>,
+}
+
+/// Why an update is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum NotApplied {
+    /// Something before it is missing here.
+    #[error("something before it was missed: the whole has to be pulled")]
+    Behind,
+    /// The seat is held under a higher epoch, as is known here.
+    #[error("the seat is held under a higher epoch")]
+    Superseded,
+}
+
+#[cfg(test)]
+mod tests;
