@@ -19,6 +19,7 @@ use crate::{
         alerts::{Alerts, Post, unusable_files},
         clock::Clock,
         driver::{Command, Inbox, Listeners, Parts, drive},
+        group::{self, GroupParts},
         journal::{Journal, StateLock},
         orders::Orders,
         reload, threads,
@@ -30,6 +31,7 @@ use crate::{
         stats::WorkerStats,
         table::RouteTable,
     },
+    net::listen::Presence,
     observe::{event::EventLog, metrics::Metrics},
 };
 use anyhow::{Context, anyhow};
@@ -67,9 +69,8 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     // Before anything that takes time: it ends a process that does not listen for it yet.
     let reloads = control.block_on(async { signal(SignalKind::hangup()) })?;
     let config = config::load(path)?;
-    is_served(&config)?;
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let lock = StateLock::take(&config.node.state_dir)?;
+    let _until_the_end = StateLock::take(&config.node.state_dir)?;
     let tokens = Tokens::load(config.admin.token_file.as_deref()).context("admin.token_file")?;
     let tls = load_tls(&config)?;
     let listeners = bind_routes(&config)?;
@@ -87,9 +88,15 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     let (alerts, post) =
         Alerts::open(&config.node.state_dir, config.node.name.clone(), config.alerts.clone(), counters.clone());
     let alerts_thread = start_alerts(post, stop.clone())?;
+    let clock = Clock::start();
+    let (seats_out, seats) = mpsc::channel(SMALL);
+    let (to_group, from_driver) = mpsc::channel(SMALL);
+    let metrics_of_group = counters.clone();
+    let parts = GroupParts { clock, metrics: metrics_of_group, driver: seats_out, from_driver, stop: stop.clone() };
+    let group = start_group(&config, &control, parts)?;
     let deps = AdminDeps {
         orders,
-        group: None,
+        group: group.as_ref().map(|group| group.orders.clone()),
         workers: workers.handles.clone(),
         events: events.clone(),
         metrics: counters.clone(),
@@ -102,9 +109,9 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     let _not_allowed = setpriority_process(None, -5);
     let (commands_out, commands) = mpsc::channel(SMALL);
     let parts = Parts {
-        config,
+        config: if group.is_some() { config.without_seats() } else { config },
         listeners,
-        clock: Clock::start(),
+        clock,
         journal,
         recovered,
         events,
@@ -114,9 +121,10 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
         tls,
         alerts,
         table: table_out,
+        group: group.as_ref().map(|_| to_group),
     };
     let levels = workers.progress.clone();
-    let inbox = Inbox { requests, outcomes: workers.outcomes, progress: workers.progress, news, commands };
+    let inbox = Inbox { requests, outcomes: workers.outcomes, progress: workers.progress, news, commands, seats };
     let ended = control.block_on(async {
         tokio::spawn(say_ready(levels, ready_out));
         tokio::select! {
@@ -126,13 +134,13 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
         }
     });
     stop_out.send_replace(true);
+    end_group(&control, group);
     // A name server that does not answer must not keep us here.
     control.shutdown_background();
     wait_for(&journal_thread, LAST_WRITE);
     wait_for(&admin_thread, Duration::from_secs(1));
     // Its file must be whole before another process may have the directory.
     wait_for(&alerts_thread, Duration::from_secs(1));
-    drop(lock);
     ended
 }
 
@@ -142,7 +150,6 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// All that is wrong.
 pub fn check_files(config: &Config) -> Result<Vec<Finding>, ConfigErrors> {
-    is_served(config)?;
     let mut findings = load_tls(config).map_or_else(|errors| errors.findings().to_vec(), |_loaded| Vec::new());
     findings.extend(unusable_files(config));
     if !findings.is_empty() {
@@ -153,10 +160,16 @@ pub fn check_files(config: &Config) -> Result<Vec<Finding>, ConfigErrors> {
     Ok(certificates_out_of_time(config, i64::try_from(now).unwrap_or(i64::MAX)))
 }
 
-/// Is all that is configured served by this version? The rooms that groups are made of are there, and nothing puts them together
-/// yet; a node that claimed to be protected would be worse than one that does not start.
-fn is_served(config: &Config) -> Result<(), ConfigErrors> {
-    if config.unserved.is_empty() { Ok(()) } else { Err(ConfigErrors::Wrong(config.unserved.clone())) }
+fn start_group(config: &Config, control: &Runtime, parts: GroupParts) -> anyhow::Result<Option<group::Ready>> {
+    let Some(spec) = &config.group else { return Ok(None) };
+    Ok(Some(control.block_on(async { group::start(config, spec, parts) })?))
+}
+
+/// The address is removed before this process is gone, so that another node need not wait for it.
+fn end_group(control: &Runtime, group: Option<group::Ready>) {
+    if let Some(group) = group {
+        let _late = control.block_on(async { tokio::time::timeout(LAST_WRITE, group.task).await });
+    }
 }
 
 fn load_tls(config: &Config) -> Result<Loaded, ConfigErrors> {
@@ -164,11 +177,18 @@ fn load_tls(config: &Config) -> Result<Loaded, ConfigErrors> {
     if troubles.is_empty() { Ok(loaded) } else { Err(Trouble::findings(&troubles, config)) }
 }
 
+/// In a group they are bound when the seat is held.
 fn bind_routes(config: &Config) -> anyhow::Result<Listeners> {
     let mut listeners = Listeners::new();
+    if config.group.is_some() {
+        return Ok(listeners);
+    }
     for route in config.routes.values() {
         for address in &route.listen {
-            listeners.extend(reload::bind(&route.name, *address, config.node.workers).map_err(|error| anyhow!(error))?);
+            listeners.extend(
+                reload::bind(&route.name, *address, config.node.workers, Presence::Now)
+                    .map_err(|error| anyhow!(error))?,
+            );
             tracing::info!("clients of {} are taken at {address}, for route {}", route.pair, route.name);
         }
     }

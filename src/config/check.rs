@@ -12,7 +12,7 @@ use super::{
     AdminConfig, AdminListen, Config, NodeConfig, RouteConfig,
     error::{Findings, Place, suggest},
     file::{Admin, File, Node, Route},
-    read::{Field, Found, named},
+    read::{Field, Found, missing_key, named},
     values::{Clients, Listen, Span},
     whole::Whole,
 };
@@ -29,6 +29,9 @@ use std::{
 pub(super) fn check(file: &File, path: &Path, findings: &mut Findings) -> Config {
     let folder = path.parent().unwrap_or(Path::new(""));
     let known: Vec<&str> = file.pairs.here().into_iter().flat_map(|pairs| pairs.keys()).map(|name| &*name.0).collect();
+    if file.pairs.is_absent() && file.group.is_absent() {
+        missing_key("pairs", &Place::default(), findings);
+    }
     if let Some(pairs) = file.pairs.here().filter(|pairs| pairs.is_empty()) {
         findings.add(&pairs.place, "there is no pair", "add [pairs.NAME] with at least a primary");
     }
@@ -47,7 +50,6 @@ pub(super) fn check(file: &File, path: &Path, findings: &mut Findings) -> Config
         group: file.group.here().and_then(|raw| group::check(raw, folder, findings)),
         source: path.into(),
         warnings: Vec::new(),
-        unserved: Vec::new(),
     }
 }
 

@@ -25,11 +25,10 @@ use crate::model::{
 section! {
     /// The configuration of failback, a Layer-4 TCP proxy for pairs of stateful servers.
     File {
-        must {
-            /// The pairs of servers, by name.
-            pairs: ByName<Pair>,
-        }
+        must {}
         may {
+            /// The pairs of servers, by name. Needed but where `[group]` is: a backup node has those of its primary nodes.
+            pairs: ByName<Pair>,
             /// This node itself.
             node: Node,
             /// The API, and the metrics beside it.

@@ -86,11 +86,6 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
     let file: file::File = read::Read::read(&read::Given::document(&document), &mut findings).unwrap_or_default();
     let mut config = check::check(&file, path, &mut findings);
     config.files = findings.files.drain(..).map(|(place, path)| NamedFile::new(place, path, text)).collect();
-    if let Some(group) = file.group.here().map(|found| &found.place) {
-        let (line, column) = error::line_and_column(text, group.start);
-        let (reason, mend) = ("this version reads it and does not protect nodes yet".into(), "remove the table".into());
-        config.unserved.push(Finding { file: path.into(), line, column, key: group.key.clone(), reason, mend });
-    }
     findings.or_warned(config, text, path)
 }
 
@@ -99,6 +94,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
 pub fn schema() -> serde_json::Value {
     let mut schema = schemars::schema_for!(file::File);
     schema.insert("title".into(), "failback.toml".into());
+    let either = ["pairs", "group"].map(|key| serde_json::json!({ "required": [key] }));
+    schema.insert("anyOf".into(), either.into_iter().collect());
     schema.to_value()
 }
 
@@ -125,8 +122,14 @@ pub struct Config {
     pub source: PathBuf,
     /// What is no mistake and may still not be meant.
     pub warnings: Vec<Finding>,
-    /// What is understood and not served by this version; a node with any of it refuses to run.
-    pub unserved: Vec<Finding>,
+}
+
+impl Config {
+    /// What is left of it for a node that holds no seat.
+    #[must_use]
+    pub fn without_seats(self) -> Self {
+        Self { pairs: BTreeMap::new(), routes: BTreeMap::new(), ..self }
+    }
 }
 
 /// `[node]`: what is this node's own.

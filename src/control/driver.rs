@@ -26,6 +26,7 @@ mod pair;
 mod progress;
 mod reconfigure;
 mod renew;
+mod seats;
 mod table;
 mod view;
 mod words;
@@ -42,6 +43,7 @@ use super::{
     probe,
     reload::Plan,
     resolve::{Resolved, Resolver},
+    seats::{FromDriver, SeatOrder},
     signal,
     threads::Share,
     tls::Loaded,
@@ -108,6 +110,8 @@ pub struct Parts {
     pub alerts: Alerts,
     /// Where the route table goes.
     pub table: watch::Sender<Arc<RouteTable>>,
+    /// The way to the group; nothing for a node alone. With it, nothing of `config` is served before the group says so.
+    pub group: Option<mpsc::Sender<FromDriver>>,
 }
 
 /// The channels that lead to the driver.
@@ -123,6 +127,8 @@ pub struct Inbox {
     pub news: mpsc::Receiver<News>,
     /// From whoever watches the process.
     pub commands: mpsc::Receiver<Command>,
+    /// From the group.
+    pub seats: mpsc::Receiver<SeatOrder>,
 }
 
 /// What the process is told to do.
@@ -180,6 +186,7 @@ struct Driver {
     /// What was said to stand.
     standing: Watch,
     alerts_looked: tokio::time::Instant,
+    seats: Option<seats::Seats>,
 }
 
 impl Driver {
@@ -197,6 +204,7 @@ impl Driver {
             tls,
             alerts,
             table,
+            group,
         } = parts;
         let threads = signal::Threads { lookups: Share::default(), starts: Share::default() };
         Self {
@@ -230,6 +238,7 @@ impl Driver {
             standing: Watch::resumed(alerts.standing()),
             alerts,
             alerts_looked: tokio::time::Instant::now(),
+            seats: group.map(seats::Seats::new),
         }
     }
 
@@ -243,6 +252,7 @@ impl Driver {
                 Some(ended) = self.checks.join_next() => if let Ok(ended) = ended { self.check_ended(ended) },
                 Some(news) = inbox.news.recv() => self.journal_says(news),
                 () = self.watchers.changed() => self.progress_changed(),
+                Some(order) = inbox.seats.recv() => self.seat_order(order),
                 Some(command) = inbox.commands.recv() => match command {
                     Command::Stop => return,
                     Command::Reload => self.reload(orders::ReloadAsked::by_signal()),
@@ -272,9 +282,8 @@ impl Driver {
             self.chronicle.node(&self.journal, "journal_damaged", true, format!("the journal: {remark}"));
         }
         self.configured();
-        for spec in self.config.pairs.values().cloned().collect::<Vec<_>>() {
-            let stored = self.remembered(&spec);
-            self.start_pair(spec, stored);
+        for name in self.config.pairs.keys().cloned().collect::<Vec<_>>() {
+            self.begin_pair(&name);
         }
         self.publish_all();
         self.watch_certificates();

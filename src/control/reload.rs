@@ -11,7 +11,7 @@ use crate::{
     config::{self, Config, RouteConfig},
     decide::identity::Former,
     model::{HostPort, PairName, RouteName, causes::chain, spec::PairSpec},
-    net::listen::bind_set,
+    net::listen::{Presence, bind_set_to},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -67,18 +67,19 @@ impl Plan {
     }
 }
 
-/// Every address that is listened on.
+/// Every address that the routes which are `open` listen on.
 #[must_use]
-pub fn listened(config: &Config) -> BTreeSet<SocketAddr> {
-    config.routes.values().flat_map(|route| route.listen.iter().copied()).collect()
+pub fn listened(config: &Config, open: impl Fn(&RouteName) -> bool) -> BTreeSet<SocketAddr> {
+    let routes = config.routes.values().filter(|route| open(&route.name));
+    routes.flat_map(|route| route.listen.iter().copied()).collect()
 }
 
 /// Binds one address of a route.
 ///
 /// # Errors
 /// Why it can't be, with the route and the address.
-pub fn bind(route: &RouteName, address: SocketAddr, workers: usize) -> Result<Listeners, String> {
-    match bind_set(address, workers) {
+pub fn bind(route: &RouteName, address: SocketAddr, workers: usize, presence: Presence) -> Result<Listeners, String> {
+    match bind_set_to(address, workers, presence) {
         Ok(set) => Ok([(address, Arc::new(set))].into()),
         Err(error) => Err(format!("route `{route}`: {}", chain(&error))),
     }
@@ -91,12 +92,37 @@ pub fn bind(route: &RouteName, address: SocketAddr, workers: usize) -> Result<Li
 pub fn plan(running: &Running, force: bool) -> Result<Plan, OrderError> {
     let config =
         config::load_again(&running.config.source).map_err(|errors| OrderError::BadConfig(errors.to_string()))?;
+    let objections = if force { Vec::new() } else { moved_servers(running, &config) };
+    plan_for(running, config, Presence::Now, &|_| true, objections, force)
+}
+
+/// What it takes to run `config` instead; its routes that `opens` are listened on. Servers may be swapped: whoever asks has copied
+/// the settings from a node that has asked. Blocks for file system and sockets.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_copied(running: &Running, config: Config, opens: &dyn Fn(&RouteName) -> bool) -> Result<Plan, OrderError> {
+    plan_for(running, config, Presence::Later, opens, Vec::new(), true)
+}
+
+/// Servers that would change behind clients' backs.
+#[must_use]
+pub fn moved_servers(running: &Running, config: &Config) -> Vec<String> {
+    let mut objections = swapped_servers(&running.config, &running.former, config);
+    objections.extend(renamed_pairs(&running.config, &running.former, config));
+    objections
+}
+
+fn plan_for(
+    running: &Running,
+    config: Config,
+    presence: Presence,
+    opens: &dyn Fn(&RouteName) -> bool,
+    moved: Vec<String>,
+    force: bool,
+) -> Result<Plan, OrderError> {
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let mut objections = fixed_settings(&running.config, &config);
-    if !force {
-        objections.extend(swapped_servers(&running.config, &running.former, &config));
-        objections.extend(renamed_pairs(&running.config, &running.former, &config));
-    }
+    let objections: Vec<String> = fixed_settings(&running.config, &config).into_iter().chain(moved).collect();
     if !objections.is_empty() {
         return Err(OrderError::Refused(objections.join("\n")));
     }
@@ -105,9 +131,9 @@ pub fn plan(running: &Running, force: bool) -> Result<Plan, OrderError> {
         return Err(OrderError::BadConfig(Trouble::findings(&troubles, &config).to_string()));
     }
     let mut listeners = Listeners::new();
-    for route in config.routes.values() {
+    for route in config.routes.values().filter(|route| opens(&route.name)) {
         for address in route.listen.iter().filter(|address| !running.listeners.contains_key(*address)) {
-            let bound = bind(&route.name, *address, config.node.workers).map_err(OrderError::Refused)?;
+            let bound = bind(&route.name, *address, config.node.workers, presence).map_err(OrderError::Refused)?;
             listeners.extend(bound);
         }
     }

@@ -116,6 +116,16 @@ labelled! {
         CertificateExpiring = "certificate_expiring": "a certificate ends soon",
         /// Stands: a backup that would be of no use at a failover.
         StandbyUnfit = "standby_unfit": "a backup would fail at a failover",
+        /// One of a series while a seat's holder is silent (`B8`), or that nobody takes over.
+        Countdown = "countdown": "the holder of a seat is silent",
+        /// A seat is held by another node than its own.
+        Takeover = "takeover": "a seat was taken over",
+        /// Two nodes hold one seat, or two hosts claim its address (`B14`).
+        Conflict = "conflict": "a seat is held twice",
+        /// Stands: no backup node has pulled a seat for too long (`B7`).
+        NotPulled = "not_pulled": "no backup node copies a seat",
+        /// Stands: a seat can't be copied.
+        SyncFailed = "sync_failed": "a seat can't be copied",
         /// Somebody wanted to see whether alerts arrive.
         Test = "test": "a test",
     }

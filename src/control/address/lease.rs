@@ -47,7 +47,7 @@ pub(super) struct Lease {
 }
 
 /// The longest life with which the address is gone before `primary_timeout` is over, counted from the last confirmation.
-pub(super) fn lifetime(primary_timeout: Duration) -> Duration {
+pub(in crate::control) fn lifetime(primary_timeout: Duration) -> Duration {
     let left = primary_timeout.saturating_sub(FRESH + LATE);
     Duration::from_secs(left.as_secs()).max(SECOND)
 }

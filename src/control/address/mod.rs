@@ -19,3 +19,4 @@ mod lease;
 pub use keeper::{AddressEvent, Held, HoldSpec};
 pub use kernel::AddressError;
 pub use lease::Loss;
+pub(in crate::control) use lease::lifetime;

@@ -73,7 +73,8 @@ impl Driver {
     fn standing_alerts(&self) -> Vec<Alert> {
         let now = self.clock.now();
         let mut alerts: Vec<Alert> = self.state_not_stored(now).into_iter().chain(self.certificates_ending()).collect();
-        for (name, pair) in &self.pairs {
+        alerts.extend(self.seats.iter().flat_map(|seats| seats.standing.clone()));
+        for (name, pair) in self.pairs.iter().filter(|(_, pair)| !pair.watched) {
             let status = pair.machine.status(now);
             alerts.extend(self.no_server(name, &status));
             alerts.extend(self.latched(name, &status));

@@ -53,8 +53,10 @@ impl Driver {
             return;
         }
         let mut authors = self.authors(&effects);
+        let watched = self.pairs.get(name).is_some_and(|pair| pair.watched);
         for effect in effects {
             match effect {
+                effect if watched => self.carry_out_watched(name, effect),
                 Effect::StartCheck { check, upstream, timeout } => self.start_check(name, check, upstream, timeout),
                 Effect::Persist(id, record) => self.persist(name, id, record),
                 Effect::Publish(routing) => {
@@ -86,7 +88,7 @@ impl Driver {
         answers.collect()
     }
 
-    fn start_check(&mut self, name: &PairName, check: CheckId, upstream: UpstreamName, timeout: Duration) {
+    pub(super) fn start_check(&mut self, name: &PairName, check: CheckId, upstream: UpstreamName, timeout: Duration) {
         let Some(pair) = self.pairs.get(name) else { return };
         let refused = match pair.addresses(&upstream) {
             Some(_) if self.checks.len() < CHECKS => None,
@@ -129,7 +131,13 @@ impl Driver {
         let Some((_, record)) = pair.writing.remove(&receipt) else { return };
         let Receipt { id, .. } = receipt;
         if stored {
-            pair.stored = Stored::Record(record);
+            pair.stored = Stored::Record(record.clone());
+            if self.replicate(name, receipt, &record) {
+                if let Some(pair) = self.pairs.get_mut(name) {
+                    pair.replicating.insert(receipt);
+                }
+                return;
+            }
         } else {
             pair.metrics.not_stored();
         }

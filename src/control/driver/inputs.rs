@@ -19,7 +19,8 @@ impl Driver {
         let (name, now) = (spec.name.clone(), self.clock.now());
         self.incarnations += 1;
         let metrics = self.metrics.pair(&spec);
-        let pair = Pair::new(spec, stored, self.incarnations, metrics, now);
+        let mut pair = Pair::new(spec, stored, self.incarnations, metrics, now);
+        pair.watched = self.watched_for(&name).is_some();
         self.pairs.insert(name.clone(), pair);
         self.resolve_literals(&name);
         self.timed(&name);
@@ -61,8 +62,10 @@ impl Driver {
     }
 
     pub(super) fn publish_all(&mut self) {
-        let specs = self.pairs.values().map(|pair| &pair.spec);
-        self.publisher.configure(&self.config.routes, &self.listeners, specs);
+        let specs = self.pairs.values().filter(|pair| !pair.watched).map(|pair| &pair.spec);
+        let seats = self.seats.as_ref();
+        let open = self.config.routes.values().filter(|route| seats.is_none_or(|seats| seats.takes(&route.name)));
+        self.publisher.configure(open, &self.listeners, specs);
     }
 
     pub(super) fn check_ended(&mut self, ended: probe::Ended) {
@@ -149,7 +152,11 @@ impl Driver {
         let (Some(links), Some(pair)) = (&self.links, self.pairs.get_mut(name)) else { return };
         let status = pair.machine.status(self.clock.now());
         let addresses = pair.addresses(&status.active_upstream);
-        let trouble = addresses.and_then(|addresses| links.trouble_towards(addresses));
+        let cut_off = self.seats.as_ref().is_some_and(|seats| seats.cut_off);
+        let trouble = match cut_off {
+            true => Some("this node hears no other and reaches no witness".into()),
+            false => addresses.and_then(|addresses| links.trouble_towards(addresses)),
+        };
         let had = std::mem::replace(&mut pair.link_trouble, trouble.clone()).is_some();
         if had != trouble.is_some() {
             let story = words::link_story(name, trouble.as_deref());

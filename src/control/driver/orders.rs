@@ -81,7 +81,7 @@ fn order_answer(verdict: &Verdict) -> Result<OrderAnswer, OrderError> {
 /// Who wants the configuration reloaded.
 #[derive(Debug)]
 pub(super) struct ReloadAsked {
-    force: bool,
+    pub(super) force: bool,
     pub(super) by: String,
     /// Nobody, for a signal.
     pub(super) reply: Option<Reply<ReloadAnswer>>,
@@ -136,6 +136,9 @@ impl Driver {
         if !self.pairs.contains_key(&pair) {
             return asked.refuse(self.no_such_pair(pair));
         }
+        if let Some(error) = self.only_watched(&pair) {
+            return asked.refuse(error);
+        }
         match self.ticket(asked) {
             Ok(ticket) => self.input(&pair, input(ticket)),
             Err(asked) => asked.refuse(OrderError::Busy),
@@ -153,15 +156,13 @@ impl Driver {
 
     /// Reads the configuration again, away from this task; [`Self::reload_planned`] goes on with it.
     pub(super) fn reload(&mut self, asked: ReloadAsked) {
+        if self.seats.is_some() {
+            return self.hand_reload_to_group(asked);
+        }
         if !self.reloads.is_empty() {
             return asked.answer(Err(OrderError::Refused("a reload is under way already; try again".into())));
         }
-        let running = reload::Running {
-            config: self.config.clone(),
-            listeners: self.listeners.clone(),
-            former: self.former(),
-            tls: self.tls.loaded.clone(),
-        };
+        let running = self.running();
         let force = asked.force;
         self.reloads.spawn_blocking(move || (asked, reload::plan(&running, force).map(Box::new)));
     }

@@ -12,7 +12,7 @@ use crate::{
     observe::metrics::PairMetrics,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher, Hasher, RandomState},
     net::SocketAddr,
     sync::Arc,
@@ -41,6 +41,10 @@ pub(super) struct Pair {
     pub(super) stored: Stored,
     /// Records on their way to the disk, and since when.
     pub(super) writing: BTreeMap<Receipt, (Time, Box<PairRecord>)>,
+    /// Records that are stored here and on their way to the other nodes.
+    pub(super) replicating: BTreeSet<Receipt>,
+    /// Nobody is routed by it, and nothing of it is stored: another node serves it.
+    pub(super) watched: bool,
     addresses: BTreeMap<UpstreamName, Addresses>,
 }
 
@@ -63,6 +67,8 @@ impl Pair {
             link_trouble: None,
             stored,
             writing: BTreeMap::new(),
+            replicating: BTreeSet::new(),
+            watched: false,
             addresses: BTreeMap::new(),
         }
     }

@@ -36,13 +36,13 @@ impl Driver {
         }
     }
 
-    fn reconfigure(&mut self, plan: Plan) {
+    pub(super) fn reconfigure(&mut self, plan: Plan) {
         let Plan { config, mut listeners, tls, tokens, .. } = plan;
         self.tokens.replace(tokens);
         self.listeners.append(&mut listeners);
         self.config = config;
         self.alerts.configure(&self.config.alerts);
-        let wanted = listened(&self.config);
+        let wanted = listened(&self.config, |route| self.is_open(route));
         self.listeners.retain(|address, _| wanted.contains(address));
         self.loaded_at = wall_now();
         self.configured();
@@ -61,7 +61,11 @@ impl Driver {
                     self.resolve_literals(&name);
                 }
                 None => {
-                    let stored = self.departed.remove(&name).unwrap_or_else(|| self.recovered.stored(&name));
+                    let known = self.departed.remove(&name);
+                    let stored = known.unwrap_or_else(|| match self.seats {
+                        Some(_) => self.recollection(&name),
+                        None => self.recovered.stored(&name),
+                    });
                     self.start_pair(spec, stored);
                 }
             }

@@ -50,7 +50,7 @@ impl Publisher {
     /// row, and its routes accept nobody: clients wait in the listeners' queues.
     pub(super) fn configure<'a>(
         &mut self,
-        routes: &BTreeMap<crate::model::RouteName, RouteConfig>,
+        routes: impl Iterator<Item = &'a RouteConfig>,
         listeners: &Listeners,
         pairs: impl Iterator<Item = &'a PairSpec>,
     ) {
@@ -70,7 +70,7 @@ impl Publisher {
         self.routings.retain(|name, _| rows.contains_key(name));
         self.orders.retain(|name, _| rows.contains_key(name));
         let before = std::mem::take(&mut self.table.routes);
-        for route in routes.values().filter(|route| rows.contains_key(&route.pair)) {
+        for route in routes.filter(|route| rows.contains_key(&route.pair)) {
             let row = row_of(route, listeners, &self.tls);
             let kept = before.get(&route.name).filter(|known| same_route(known, &row));
             self.table.routes.insert(route.name.clone(), kept.map_or_else(|| Arc::new(row), Arc::clone));
@@ -213,19 +213,19 @@ mod tests {
         for spec in before.pairs.values() {
             publisher.route(spec, Routing { epoch: Epoch(1), admit: Admit::Hold, close: None });
         }
-        publisher.configure(&before.routes, &Listeners::new(), before.pairs.values());
+        publisher.configure(before.routes.values(), &Listeners::new(), before.pairs.values());
         let old = Arc::clone(&table.borrow());
         let mixed = [&before.pairs["ONE"], &after.pairs["TWO"]];
-        publisher.configure(&before.routes, &Listeners::new(), mixed.into_iter());
+        publisher.configure(before.routes.values(), &Listeners::new(), mixed.into_iter());
         let new = Arc::clone(&table.borrow());
         assert!(Arc::ptr_eq(&old.pairs["ONE"], &new.pairs["ONE"]));
         assert_eq!(new.pairs["TWO"].hold.max, 9);
         assert!(Arc::ptr_eq(&old.routes["one"], &new.routes["one"]));
         let mut routes = before.routes.clone();
         routes.values_mut().for_each(|route| route.proxy_protocol.send = Some(HeaderVersion::V2));
-        publisher.configure(&routes, &Listeners::new(), mixed.into_iter());
+        publisher.configure(routes.values(), &Listeners::new(), mixed.into_iter());
         assert_eq!(table.borrow().routes["one"].proxy_protocol.send, Some(HeaderVersion::V2));
-        publisher.configure(&BTreeMap::new(), &Listeners::new(), std::iter::empty());
+        publisher.configure(std::iter::empty(), &Listeners::new(), std::iter::empty());
         assert!(table.borrow().routes.is_empty() && table.borrow().pairs.is_empty());
     }
 }

@@ -62,7 +62,7 @@ impl Driver {
             sessions: counts.sessions.get(name).cloned().unwrap_or_default(),
             held: counts.held.get(name).copied().unwrap_or(0),
             migration: status.migration.filter(|_| status.counted),
-            watched_for: None,
+            watched_for: self.watched_for(name),
         })
     }
 

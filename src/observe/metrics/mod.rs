@@ -10,13 +10,16 @@
 
 mod alerts;
 mod flows;
+mod group;
 mod pair;
 mod process;
 mod text;
 
 pub use pair::PairMetrics;
 
-use crate::model::{PairName, RouteName, alert::AlertResult, ports::Workers, spec::PairSpec, tls::TlsFailure};
+use crate::model::{
+    PairName, RouteName, alert::AlertResult, ports::Workers, spec::PairSpec, tls::TlsFailure, view::group::GroupView,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -38,6 +41,7 @@ struct Table {
     certificates: BTreeMap<String, i64>,
     check_handshakes_failed: [u64; TlsFailure::ALL.len()],
     alerts: BTreeMap<String, alerts::Channel>,
+    group: Option<GroupView>,
 }
 
 /// Why the API's guard refuses a request: the last words of the problem's type.
@@ -107,6 +111,11 @@ impl Metrics {
         }
     }
 
+    /// How the group stands.
+    pub fn group(&self, view: &GroupView) {
+        self.table().group = Some(view.clone());
+    }
+
     /// The page in the Prometheus text format. Reads `/proc`: call it where a millisecond of file system may be spent.
     #[must_use]
     pub fn render(&self, workers: &Workers) -> String {
@@ -136,6 +145,7 @@ impl Metrics {
             page.sample(&[("name", name)], expires);
         }
         alerts::render(&mut page, &table.alerts);
+        table.group.iter().for_each(|group| group::render(&mut page, group));
         process::render(&mut page);
         page.finish()
     }

@@ -1,0 +1,360 @@
+//! From what is known of seats to a running configuration: whatever changes it goes one after the other.
+
+use super::Done;
+use crate::{
+    config::{self, Config},
+    control::{
+        orders::OrderError,
+        reload::{self, Running},
+        seats::{Layout, Permit, SeatOrder, SeatPart},
+        sync::{Copy, Declined, NotApplied, SeatStore, Settings, Update, merged},
+    },
+    decide::effect::PairRecord,
+    model::{Epoch, NodeName, PairName, RouteName, causes::chain, file, group::InterfaceAddress, revision::Revision},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Of a configuration file.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// What every change needs.
+#[derive(Debug, Clone)]
+pub(super) struct Arranger {
+    pub(super) me: NodeName,
+    /// This node's configuration file.
+    pub(super) source: PathBuf,
+    pub(super) state_dir: PathBuf,
+    pub(super) shared_address: Option<InterfaceAddress>,
+    pub(super) store: Arc<Mutex<SeatStore>>,
+    /// The seats whose routes are open.
+    pub(super) open: Arc<Mutex<BTreeSet<NodeName>>>,
+    pub(super) driver: mpsc::Sender<SeatOrder>,
+    /// One at a time.
+    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The settings of this node's own seat as they were taken from its file last, and what they became.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Imported {
+    file: Revision,
+    head: Revision,
+}
+
+/// What this node's file says of its own seat, beside what is known of it.
+enum Own {
+    /// The same.
+    InStep,
+    /// Something new, which was made from what is known.
+    Changed(Settings),
+    /// Nothing new: the seat was changed on another node since.
+    Behind,
+    /// Both.
+    Both(Settings),
+}
+
+impl Arranger {
+    pub(super) fn store(&self) -> MutexGuard<'_, SeatStore> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn open_seats(&self) -> MutexGuard<'_, BTreeSet<NodeName>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn event(&self, kind: &'static str, grave: bool, message: String) {
+        let _stopping = self.driver.send(SeatOrder::Event { kind, grave, message }).await;
+    }
+
+    /// Runs all that is known, with this copy in place of what is known of its seat, and this seat opened.
+    pub(super) async fn arrange(
+        &self,
+        copy: Option<Copy>,
+        open: Option<(NodeName, Permit)>,
+    ) -> Result<Vec<String>, String> {
+        let _turn = self.turn.lock().await;
+        self.arrange_now(copy, open, None).await.map_err(|error| error.to_string())
+    }
+
+    async fn arrange_now(
+        &self,
+        copy: Option<Copy>,
+        open: Option<(NodeName, Permit)>,
+        careful: Option<&NodeName>,
+    ) -> Result<Vec<String>, OrderError> {
+        let (reply, running) = oneshot::channel();
+        let _stopping = self.driver.send(SeatOrder::Snapshot(reply)).await;
+        let running = running.await.map_err(|_| OrderError::Stopping)?;
+        let mut copies: Vec<Copy> = self.store().seats().cloned().collect();
+        if let Some(copy) = copy {
+            copies.retain(|known| known.seat != copy.seat);
+            copies.push(copy);
+            copies.sort_by(|one, other| one.seat.cmp(&other.seat));
+        }
+        let mut opened = self.open_seats().clone();
+        opened.extend(open.iter().map(|(seat, _)| seat.clone()));
+        let (this, careful) = (self.clone(), careful.is_some());
+        let planned = move || this.plan(&running, &copies, &opened, careful);
+        let planned = tokio::task::spawn_blocking(planned).await.map_err(|_| OrderError::Stopping)?;
+        let (plan, layout) = planned?;
+        let (reply, installed) = oneshot::channel();
+        let order = SeatOrder::Install { plan: Box::new(plan), layout, open, reply };
+        let _stopping = self.driver.send(order).await;
+        installed.await.unwrap_or(Err(OrderError::Stopping))
+    }
+
+    fn plan(
+        &self,
+        running: &Running,
+        copies: &[Copy],
+        opened: &BTreeSet<NodeName>,
+        careful: bool,
+    ) -> Result<(reload::Plan, Layout), OrderError> {
+        let bad = |error: &dyn std::error::Error| OrderError::BadConfig(chain(error));
+        let own = self.own_text().map_err(|error| bad(&error))?;
+        let parts = copies.iter().map(|copy| (&copy.seat, copy.settings.as_str()));
+        let text = merged(&own, &self.me, parts).map_err(|error| bad(&error))?;
+        let config = config::parse(&text, &self.source).map_err(|errors| OrderError::BadConfig(errors.to_string()))?;
+        let layout = self.layout(copies, &config);
+        if careful {
+            let moved = reload::moved_servers(running, &config);
+            if !moved.is_empty() {
+                return Err(OrderError::Refused(moved.join("\n")));
+            }
+        }
+        let opens =
+            |route: &RouteName| layout.iter().any(|(seat, part)| opened.contains(seat) && part.routes.contains(route));
+        Ok((reload::plan_copied(running, config, &opens)?, layout))
+    }
+
+    fn layout(&self, copies: &[Copy], config: &Config) -> Layout {
+        let part = |copy: &Copy| {
+            let (pairs, routes) = Settings::received(copy.settings.clone()).names();
+            let pairs = pairs.into_iter().filter(|pair| config.pairs.contains_key(pair));
+            SeatPart {
+                pairs: pairs.map(|pair| (pair.clone(), copy.pairs.get(&pair).cloned())).collect(),
+                routes: routes.into_iter().filter(|route| config.routes.contains_key(route)).collect(),
+                own: copy.by == self.me,
+            }
+        };
+        copies.iter().map(|copy| (copy.seat.clone(), part(copy))).collect()
+    }
+
+    pub(super) fn own_text(&self) -> io::Result<String> {
+        let bytes = file::read(&self.source, MOST_BYTES)?;
+        String::from_utf8(bytes).map_err(io::Error::other)
+    }
+
+    /// The seat is this node's to serve under `epoch`: its routes are opened with its newest settings.
+    pub(super) async fn open(
+        &self,
+        seat: NodeName,
+        epoch: Epoch,
+        permit: Permit,
+    ) -> Result<Option<InterfaceAddress>, String> {
+        let _turn = self.turn.lock().await;
+        let new = if seat == self.me { self.new_settings(false).await? } else { None };
+        let copy = match (self.store().get(&seat).cloned(), &new) {
+            (Some(copy), None) => copy,
+            (Some(copy), Some(settings)) => Copy { settings: settings.text().into(), ..copy },
+            (None, Some(settings)) => Copy::first(seat.clone(), settings, self.me.clone()),
+            (None, None) => return Err(format!("nothing was ever copied of seat {seat}")),
+        };
+        let address = self.address_of(copy.shared_address);
+        let arranged = self.arrange_now(Some(copy), Some((seat.clone(), permit.clone())), None).await;
+        arranged.map_err(|error| error.to_string())?;
+        self.open_seats().insert(seat.clone());
+        if !permit.holds() {
+            self.open_seats().remove(&seat);
+            return Err("it was let go meanwhile".into());
+        }
+        let (this, shared) = (self.clone(), self.shared_address.as_ref().map(|shared| shared.address));
+        let written = tokio::task::spawn_blocking(move || {
+            let mut store = this.store();
+            let shared = if seat == this.me { shared } else { store.get(&seat).and_then(|copy| copy.shared_address) };
+            store.hold(&seat, epoch, &this.me, shared)?;
+            match new {
+                Some(settings) => store.write_settings(&seat, &settings).map(drop),
+                None => Ok(()),
+            }
+        });
+        match written.await {
+            Ok(Ok(())) => self.remember_import(),
+            Ok(Err(error)) => {
+                tracing::error!(error = %chain(&error), "what is served could not be written down for the others");
+            }
+            Err(_) => {}
+        }
+        Ok(address)
+    }
+
+    /// Takes a copy that was pulled, if it could be served here; its revision, as a number and as it is shown.
+    pub(super) async fn take(&self, copy: Copy) -> Result<(u64, String), String> {
+        let _turn = self.turn.lock().await;
+        let refused = |error: &dyn std::error::Error| chain(error);
+        if self.open_seats().contains(&copy.seat) {
+            return Err("this node holds the seat itself".into());
+        }
+        let known = self.store().get(&copy.seat).cloned();
+        self.store().examine(&copy).map_err(|error| refused(&error))?;
+        if known.as_ref().is_some_and(|known| copy.is_older_than(known)) {
+            return Err("the copy is older than what is known here".into());
+        }
+        let same = known.as_ref().is_some_and(|known| known.settings == copy.settings);
+        if !same {
+            let arranged = self.arrange_now(Some(copy.clone()), None, None).await;
+            arranged.map_err(|error| format!("it can't be served here: {error}"))?;
+        }
+        let (this, taken) = (self.clone(), copy.clone());
+        let written = tokio::task::spawn_blocking(move || this.store().take(taken)).await;
+        match written.map_err(|_| "the node is stopping")? {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(refused(&error)),
+            Err(error) => return Err(refused(&error)),
+        }
+        if same {
+            self.show_records(&copy.seat, copy.pairs.clone().into_iter().collect()).await;
+        }
+        let name = copy.lineage.head().map(ToString::to_string).unwrap_or_default();
+        Ok((copy.revision_number(), name))
+    }
+
+    /// Takes records that were pushed.
+    pub(super) async fn apply(&self, update: Update, serving: bool) -> (Done, Result<(), Declined>) {
+        if serving {
+            return (Done::Nothing, Err(Declined::NotApplied(NotApplied::Superseded)));
+        }
+        let (this, copied) = (self.clone(), update.clone());
+        let applied = tokio::task::spawn_blocking(move || this.store().apply(&copied)).await;
+        match applied {
+            Ok(Ok(Ok(new))) => {
+                if new {
+                    self.show_records(&update.seat, update.records).await;
+                }
+                let number = self.store().get(&update.seat).map_or(0, Copy::revision_number);
+                (Done::Taken(update.seat, number), Ok(()))
+            }
+            Ok(Ok(Err(why))) => (Done::Behind(update.seat), Err(Declined::NotApplied(why))),
+            Ok(Err(error)) => (Done::Nothing, Err(Declined::NotStored(chain(&error)))),
+            Err(_) => (Done::Nothing, Err(Declined::NotStored("the node is stopping".into()))),
+        }
+    }
+
+    async fn show_records(&self, seat: &NodeName, records: Vec<(PairName, PairRecord)>) {
+        let _stopping = self.driver.send(SeatOrder::Records(seat.clone(), records)).await;
+    }
+
+    /// Forgets seats, on disk and in what runs.
+    pub(super) async fn forget(&self, seats: Vec<NodeName>) {
+        let _turn = self.turn.lock().await;
+        let this = self.clone();
+        let forgotten = tokio::task::spawn_blocking(move || {
+            for seat in seats {
+                if let Err(error) = this.store().forget(&seat) {
+                    tracing::error!(%seat, error = %chain(&error), "a seat could not be forgotten");
+                }
+            }
+        });
+        let _stopping = forgotten.await;
+        if let Err(error) = self.arrange_now(None, None, None).await {
+            self.event("seats_refused", true, format!("what was copied could not be let go: {error}")).await;
+        }
+    }
+
+    /// Another node's address is added to this node's own interface.
+    fn address_of(&self, seats: Option<ipnet::IpNet>) -> Option<InterfaceAddress> {
+        let own = self.shared_address.as_ref()?;
+        Some(InterfaceAddress { address: seats.unwrap_or(own.address), interface: own.interface.clone() })
+    }
+
+    /// The configuration file is read again.
+    pub(super) async fn reload(&self, force: bool) -> Result<Vec<String>, OrderError> {
+        let _turn = self.turn.lock().await;
+        let holds = self.open_seats().contains(&self.me);
+        let new = match holds {
+            true => self.new_settings(force).await.map_err(OrderError::Refused)?,
+            false => None,
+        };
+        if !holds && self.own_changed()? {
+            let why = "this node does not hold its seat: the routes, pairs and alerts in its file count again when it does; undo their \
+                       change, or order `reverse` first";
+            return Err(OrderError::Refused(why.into()));
+        }
+        let copy = new.as_ref().and_then(|settings| {
+            let known = self.store().get(&self.me).cloned()?;
+            Some(Copy { settings: settings.text().into(), ..known })
+        });
+        let careful = (!force).then_some(&self.me);
+        let changes = self.arrange_now(copy, None, careful).await?;
+        if let Some(settings) = new {
+            let this = self.clone();
+            let write = move || this.store().write_settings(&this.me, &settings).map(drop);
+            let written = tokio::task::spawn_blocking(write).await.map_err(|_| OrderError::Stopping)?;
+            written.map_err(|error| OrderError::Refused(chain(&error)))?;
+            self.remember_import();
+        }
+        Ok(changes)
+    }
+
+    /// Settings in this node's file that are not known yet.
+    async fn new_settings(&self, force: bool) -> Result<Option<Settings>, String> {
+        match self.own_settings().map_err(|error| chain(&*error))? {
+            Own::InStep => Ok(None),
+            Own::Changed(settings) => Ok(Some(settings)),
+            Own::Both(settings) if force => Ok(Some(settings)),
+            Own::Behind | Own::Both(_) => {
+                let what =
+                    "this node's file is behind: its seat was changed on another node, and that is what is served";
+                self.event("file_behind", true, what.into()).await;
+                Ok(None)
+            }
+        }
+    }
+
+    fn own_changed(&self) -> Result<bool, OrderError> {
+        let own = self.own_settings().map_err(|error| OrderError::BadConfig(chain(&*error)))?;
+        Ok(self.store().get(&self.me).is_some() && matches!(own, Own::Changed(_) | Own::Both(_)))
+    }
+
+    fn own_settings(&self) -> Result<Own, Box<dyn std::error::Error + Send + Sync>> {
+        let settings = Settings::of(&self.own_text()?)?;
+        let Some(known) = self.store().get(&self.me).cloned() else { return Ok(Own::Changed(settings)) };
+        let Some(head) = known.lineage.head() else { return Ok(Own::Changed(settings)) };
+        if known.settings == settings.text() {
+            return Ok(Own::InStep);
+        }
+        let imported: Option<Imported> =
+            fs::read(self.imported_path()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let Some(Imported { file, head: then }) = imported else { return Ok(Own::Both(settings)) };
+        Ok(match (settings.revision(None) == file, then == *head) {
+            (true, _) => Own::Behind,
+            (false, true) => Own::Changed(settings),
+            (false, false) => Own::Both(settings),
+        })
+    }
+
+    fn imported_path(&self) -> PathBuf {
+        self.state_dir.join("seats").join("imported")
+    }
+
+    /// What the file says now is what is known now, or came before it.
+    fn remember_import(&self) {
+        let imported = || {
+            let settings = Settings::of(&self.own_text().ok()?).ok()?;
+            let known = self.store().get(&self.me).cloned()?;
+            (known.settings == settings.text()).then_some(())?;
+            serde_json::to_vec(&Imported { file: settings.revision(None), head: known.lineage.head()?.clone() }).ok()
+        };
+        if let Some(bytes) = imported()
+            && let Err(error) = crate::control::disk::replace(&self.imported_path(), &bytes)
+        {
+            tracing::warn!(%error, "how far the file was taken over could not be written down");
+        }
+    }
+}

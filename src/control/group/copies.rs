@@ -1,0 +1,300 @@
+//! Copies of seats: pulled by who does not hold them, pushed by who does.
+
+use super::{Done, Group};
+use crate::{
+    control::{
+        clock::wall_now,
+        journal::Receipt,
+        seats::SeatOrder,
+        sync::{self, Copy, Pushed},
+    },
+    decide::{effect::PairRecord, seat::input::Input},
+    model::{
+        Epoch, NodeName, PairName, Time,
+        causes::chain,
+        seat::Suspicion,
+        view::group::{PulledView, SyncResult, SyncView},
+    },
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::task::JoinSet;
+
+/// A change of a pair's side waits so long for the others' acknowledgement, and is then flagged instead.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(500);
+/// Records that wait for the push under way at most.
+const WAITING: usize = 4096;
+/// After a pull that failed.
+const AGAIN: Duration = Duration::from_secs(5);
+/// Between two pokes of a node that lags.
+const POKE_EVERY: Duration = Duration::from_secs(2);
+
+/// What a node has of a seat, and since when.
+#[derive(Debug)]
+pub(super) struct Has {
+    at: String,
+    time: Time,
+    order: (Epoch, u64),
+}
+
+/// How copies stand.
+#[derive(Debug, Default)]
+pub(super) struct Copies {
+    /// The last pull of each seat by this node.
+    pub(super) pulls: BTreeMap<NodeName, SyncView>,
+    due: BTreeMap<NodeName, Time>,
+    pulling: BTreeSet<NodeName>,
+    /// What each node has of each seat that is held here, and since when.
+    pub(super) pulled_by: BTreeMap<(NodeName, NodeName), Has>,
+    /// Nodes that must pull before they can be pushed to.
+    behind: BTreeMap<NodeName, Time>,
+    waiting: Vec<(NodeName, PairName, PairRecord, Receipt)>,
+    pushing: bool,
+}
+
+impl Group {
+    /// Pulls what is held elsewhere and was not pulled for long enough, or never.
+    pub(super) fn pull_what_is_due(&mut self) {
+        let (now, every) = (self.clock.now(), self.spec.sync.interval);
+        let heard: BTreeSet<NodeName> = self
+            .machine
+            .peers(now)
+            .filter(|(_, suspicion, ..)| *suspicion != Suspicion::Red)
+            .map(|(name, ..)| name.clone())
+            .collect();
+        let elsewhere: Vec<_> = self
+            .machine
+            .seats()
+            // What is only supposed, because nobody was heard yet, is no seat that could be pulled.
+            .filter(|(_, status)| !status.serving && status.epoch > Epoch(0))
+            .filter_map(|(seat, status)| Some((seat.clone(), status.holder.filter(|holder| heard.contains(holder))?)))
+            .collect();
+        for (seat, from) in elsewhere {
+            let never = self.arranger.store().get(&seat).is_none() && !self.copies.pulls.contains_key(&seat);
+            let due = self.copies.due.get(&seat).is_none_or(|at| now >= *at);
+            if due && (never || !every.is_zero() || self.copies.due.contains_key(&seat)) {
+                self.pull(seat, from);
+            }
+        }
+    }
+
+    pub(super) fn pull(&mut self, seat: NodeName, from: NodeName) {
+        if !self.copies.pulling.insert(seat.clone()) {
+            return;
+        }
+        let running =
+            SyncView { result: SyncResult::Running, at: wall_now(), from: from.clone(), revision: None, error: None };
+        self.copies.pulls.insert(seat.clone(), running);
+        let (links, arranger) = (Arc::clone(&self.links), self.arranger.clone());
+        self.tasks.spawn(async move {
+            let result = match sync::pull(&links, &from, &seat).await {
+                Ok(copy) => arranger.take(copy).await,
+                Err(error) => Err(chain(&error)),
+            };
+            Done::Pulled { seat, from, result }
+        });
+    }
+
+    pub(super) fn pulled(&mut self, seat: NodeName, from: NodeName, result: Result<(u64, String), String>) {
+        self.copies.pulling.remove(&seat);
+        let now = self.clock.now();
+        let mut view = SyncView { result: SyncResult::Done, at: wall_now(), from, revision: None, error: None };
+        let before = self.copies.pulls.get(&seat).and_then(|pull| pull.error.clone());
+        let interval = self.spec.sync.interval;
+        match result {
+            Ok((revision, name)) => {
+                view.revision = Some(name);
+                match interval.is_zero() {
+                    true => drop(self.copies.due.remove(&seat)),
+                    false => drop(self.copies.due.insert(seat.clone(), now + interval)),
+                }
+                self.copies.pulls.insert(seat.clone(), view);
+                self.input(Input::Synced { seat, revision });
+            }
+            Err(why) => {
+                if before.as_ref() != Some(&why) {
+                    self.event(
+                        "sync_failed",
+                        true,
+                        format!("seat {seat} could not be copied from {}: {why}", view.from),
+                    );
+                }
+                (view.result, view.error) = (SyncResult::Failed, Some(why));
+                self.copies.due.insert(seat.clone(), now + AGAIN);
+                self.copies.pulls.insert(seat.clone(), view);
+                self.input(Input::SyncFailed(seat));
+            }
+        }
+    }
+
+    /// Pull it at the next look.
+    pub(super) fn pull_soon(&mut self, seat: NodeName) {
+        self.copies.due.insert(seat, self.clock.now());
+    }
+
+    /// Somebody took a whole copy from here.
+    pub(super) fn copied_by(&mut self, node: &NodeName, copy: &Copy) {
+        let entry = Has { at: wall_now(), time: self.clock.now(), order: copy.order() };
+        self.copies.pulled_by.insert((copy.seat.clone(), node.clone()), entry);
+        self.copies.behind.remove(node);
+    }
+
+    pub(super) fn replicate(&mut self, seat: NodeName, pair: PairName, record: PairRecord, receipt: Receipt) {
+        if self.copies.waiting.len() >= WAITING {
+            return self.replicated(vec![(pair, receipt)]);
+        }
+        self.copies.waiting.push((seat, pair, record, receipt));
+        self.push_what_waits();
+    }
+
+    /// Writes down what waits, and gives it to all nodes that are there: one batch at a time.
+    pub(super) fn push_what_waits(&mut self) {
+        if self.copies.pushing || self.copies.waiting.is_empty() {
+            return self.poke_who_lags();
+        }
+        self.copies.pushing = true;
+        let batch = std::mem::take(&mut self.copies.waiting);
+        let now = self.clock.now();
+        let peers: Vec<NodeName> = self
+            .machine
+            .peers(now)
+            .filter(|(name, suspicion, ..)| *suspicion != Suspicion::Red && !self.copies.behind.contains_key(*name))
+            .map(|(name, ..)| name.clone())
+            .collect();
+        // Who has nothing yet has to pull the whole first.
+        let (peers, empty): (Vec<_>, Vec<_>) =
+            peers.into_iter().partition(|peer| self.copies.pulled_by.keys().any(|(_, node)| node == peer));
+        self.copies.behind.extend(empty.into_iter().map(|node| (node, now + POKE_EVERY)));
+        let (links, arranger) = (Arc::clone(&self.links), self.arranger.clone());
+        self.tasks.spawn(async move {
+            let receipts = batch.iter().map(|(_, pair, _, receipt)| (pair.clone(), *receipt)).collect();
+            let mut by_seat: BTreeMap<NodeName, Vec<(PairName, PairRecord)>> = BTreeMap::new();
+            for (seat, pair, record, _) in batch {
+                by_seat.entry(seat).or_default().push((pair, record));
+            }
+            let (mut results, mut seats) = (Vec::new(), BTreeMap::new());
+            for (seat, records) in by_seat {
+                let writer = arranger.clone();
+                let name = seat.clone();
+                let written = tokio::task::spawn_blocking(move || writer.store().write_records(&name, &records)).await;
+                let update = match written {
+                    Ok(Ok(Some(update))) => update,
+                    Ok(Ok(None)) => continue,
+                    Ok(Err(error)) => {
+                        tracing::error!(%seat, error = %chain(&error), "a record could not be written down for the others");
+                        results.extend(peers.iter().map(|peer| (peer.clone(), false)));
+                        continue;
+                    }
+                    Err(_) => continue,
+                };
+                seats.insert(seat, (update.epoch, update.serial));
+                let mut pushes = JoinSet::new();
+                for peer in peers.iter().cloned() {
+                    let (links, update) = (Arc::clone(&links), update.clone());
+                    pushes.spawn(async move {
+                        let pushed = sync::push(&links, &peer, &update, ACKNOWLEDGED_WITHIN).await;
+                        (peer, matches!(pushed, Ok(Pushed::Taken)))
+                    });
+                }
+                results.extend(pushes.join_all().await);
+            }
+            Done::Pushed { receipts, results, seats }
+        });
+    }
+
+    pub(super) fn pushed(
+        &mut self,
+        receipts: Vec<(PairName, Receipt)>,
+        results: Vec<(NodeName, bool)>,
+        seats: &BTreeMap<NodeName, (Epoch, u64)>,
+    ) {
+        self.copies.pushing = false;
+        let now = self.clock.now();
+        let was = self.copies.behind.len();
+        for (node, taken) in results {
+            if taken {
+                for (seat, order) in seats {
+                    let entry = Has { at: wall_now(), time: now, order: *order };
+                    self.copies.pulled_by.insert((seat.clone(), node.clone()), entry);
+                }
+            } else {
+                self.copies.behind.insert(node, now);
+            }
+        }
+        if self.copies.behind.len() > was {
+            let who: Vec<&str> = self.copies.behind.keys().map(|name| &**name).collect();
+            self.event("unreplicated", true, format!("a change was not acknowledged by {}", who.join(", ")));
+        }
+        self.replicated(receipts);
+        self.push_what_waits();
+    }
+
+    fn replicated(&mut self, receipts: Vec<(PairName, Receipt)>) {
+        let driver = self.driver.clone();
+        self.tasks.spawn(async move {
+            for (pair, receipt) in receipts {
+                let _stopping = driver.send(SeatOrder::Replicated(pair, receipt)).await;
+            }
+            Done::Nothing
+        });
+    }
+
+    fn poke_who_lags(&mut self) {
+        let now = self.clock.now();
+        let lag: Vec<NodeName> =
+            self.copies.behind.iter().filter(|(_, at)| now >= **at).map(|(node, _)| node.clone()).collect();
+        for node in lag {
+            self.copies.behind.insert(node.clone(), now + POKE_EVERY);
+            self.poke(&[node]);
+        }
+    }
+
+    /// Has a node that is there missed something?
+    pub(super) fn is_unreplicated(&self) -> bool {
+        let mut there = self.machine.peers(self.clock.now()).filter(|(_, suspicion, ..)| *suspicion != Suspicion::Red);
+        there.any(|(node, ..)| self.copies.behind.contains_key(node))
+    }
+
+    /// Tells nodes that there is something to pull.
+    pub(super) fn poke(&mut self, nodes: &[NodeName]) {
+        for node in nodes {
+            for seat in self.served() {
+                let (links, node) = (Arc::clone(&self.links), node.clone());
+                self.tasks.spawn(async move {
+                    if let Err(error) = sync::poke(&links, &node, &seat).await {
+                        tracing::debug!(%node, %error, "a node could not be told that something changed");
+                    }
+                    Done::Nothing
+                });
+            }
+        }
+    }
+
+    /// What a seat's copy that was just written is called from now on.
+    pub(super) fn was_written(&mut self, seat: &NodeName) {
+        let revision = self.arranger.store().get(seat).map(Copy::revision_number);
+        if let Some(revision) = revision {
+            self.input(Input::Synced { seat: seat.clone(), revision });
+        }
+        let peers: Vec<NodeName> = self.machine.peers(self.clock.now()).map(|(name, ..)| name.clone()).collect();
+        self.poke(&peers);
+    }
+
+    pub(super) fn pulled_views(&self, seat: &NodeName, order: (Epoch, u64)) -> Vec<PulledView> {
+        let of_seat = self.copies.pulled_by.iter().filter(|((of, _), _)| of == seat);
+        let view = |((_, node), has): (&(NodeName, NodeName), &Has)| PulledView {
+            node: node.clone(),
+            at: has.at.clone(),
+            synchronized: has.order >= order,
+        };
+        of_seat.map(view).collect()
+    }
+
+    /// When the seat was pulled last by anybody (`B7`).
+    pub(super) fn last_pulled(&self, seat: &NodeName) -> Option<Time> {
+        self.copies.pulled_by.iter().filter(|((of, _), _)| of == seat).map(|(_, has)| has.time).max()
+    }
+}

@@ -1,0 +1,246 @@
+//! What the machine wants, done.
+
+use super::{Done, Group, record, tell, words};
+use crate::{
+    control::{
+        address::{
+            AddressEvent, Held, HoldSpec, guard,
+            probe::{Ownership, ownership},
+        },
+        orders::OrderError,
+        peer::Saying,
+        seats::{Permit, SeatOrder},
+        witness,
+    },
+    decide::seat::{
+        effect::{Beat, Effect, Note, Verdict},
+        input::{Input, Owner},
+    },
+    model::{
+        Epoch, HostPort, NodeName,
+        group::{InterfaceAddress, Witness},
+        view::OrderAnswer,
+    },
+};
+use std::{process::Stdio, sync::Arc, time::Duration};
+use tokio::{
+    process::Command,
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+
+/// A witness that is there answers within milliseconds.
+const WITNESS_WAIT: Duration = Duration::from_millis(800);
+/// RFC 5227 waits for seconds; a neighbour on a network that works answers within milliseconds.
+const PROBE_WAIT: Duration = Duration::from_millis(250);
+/// `takeover.command` is ended then.
+const COMMAND_LIMIT: Duration = Duration::from_secs(60);
+/// Events of an address on their way at most.
+const ADDRESS_EVENTS: usize = 16;
+
+impl Group {
+    pub(super) fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Persist(id, record) => {
+                let dir = self.state_dir.clone();
+                self.tasks.spawn_blocking(move || {
+                    let stored = record::store(&dir, &record);
+                    if let Err(error) = &stored {
+                        tracing::error!(%error, "the node's record could not be stored");
+                    }
+                    Done::Stored(id, stored.is_ok())
+                });
+            }
+            Effect::Beat(Beat { role, state, claims }) => {
+                self.links.say(Saying { role, state, claims });
+                self.held.values().for_each(Held::confirm);
+            }
+            Effect::Serve { seat, epoch } => self.serve(seat, epoch),
+            Effect::LetGo { seat } => self.let_go(seat),
+            Effect::Announce { seat } => self.held.get(&seat).into_iter().for_each(Held::announce),
+            Effect::RunCommand { seat, holds, epoch } => self.run_command(seat, holds, epoch),
+            Effect::AskWitnesses(id) => {
+                let witnesses = self.witnesses();
+                self.tasks.spawn(async move {
+                    Done::Witnesses(id, witness::ask(&witnesses, WITNESS_WAIT).await.is_connected())
+                });
+            }
+            Effect::ProbeAddress(id, seat) => {
+                let address = self.address_of(&seat);
+                self.tasks.spawn(async move {
+                    let Some(address) = address else { return Done::Probed(id, Owner::Nobody) };
+                    Done::Probed(
+                        id,
+                        match ownership(&address, PROBE_WAIT).await {
+                            Ownership::Owned(_) => Owner::Somebody,
+                            Ownership::Free => Owner::Nobody,
+                            Ownership::CannotTell(why) => {
+                                tracing::warn!(%seat, %why, "nobody can say whether the shared address is in use");
+                                Owner::Unknown
+                            }
+                        },
+                    )
+                });
+            }
+            Effect::PullNow { seat, from } => self.pull(seat, from),
+            Effect::Preflight { seat } => {
+                let (driver, (reply, reached)) = (self.driver.clone(), oneshot::channel());
+                self.tasks.spawn(async move {
+                    let _stopping = driver.send(SeatOrder::Preflight(seat.clone(), reply)).await;
+                    Done::Reached(seat, reached.await.unwrap_or(Err("the node is stopping".into())))
+                });
+            }
+            Effect::Tell(to, message) => drop(self.tasks.spawn(tell(Arc::clone(&self.links), to, message))),
+            Effect::Dismiss(node) => {
+                let links = Arc::clone(&self.links);
+                self.tasks.spawn(async move {
+                    if let Err(error) = links.dismiss(&node).await {
+                        tracing::error!(%node, %error, "a node that was replaced could not be forgotten");
+                    }
+                    Done::Nothing
+                });
+            }
+            Effect::LetPairsChange(may) => {
+                let driver = self.driver.clone();
+                self.tasks.spawn(async move {
+                    let _stopping = driver.send(SeatOrder::MayChange(may)).await;
+                    Done::Nothing
+                });
+            }
+            Effect::Answer(ticket, verdict) => self.answered(ticket, verdict),
+            Effect::Note(note) => self.note(&note),
+        }
+    }
+
+    fn serve(&mut self, seat: NodeName, epoch: Epoch) {
+        let permit = Permit::default();
+        self.permits.insert(seat.clone(), permit.clone());
+        let arranger = self.arranger.clone();
+        self.tasks.spawn(async move {
+            let opened = arranger.open(seat.clone(), epoch, permit).await;
+            Done::Opened(seat, opened)
+        });
+    }
+
+    /// The routes are open: the address comes last.
+    pub(super) fn opened(&mut self, seat: NodeName, opened: Result<Option<InterfaceAddress>, String>) {
+        let address = match opened {
+            Ok(address) => address,
+            Err(why) => {
+                self.event("serve_failed", true, format!("seat {seat} can't be served here: {why}"));
+                return self.input(Input::ServeFailed(seat));
+            }
+        };
+        self.was_written(&seat);
+        if !self.permits.get(&seat).is_some_and(Permit::holds) || self.held.contains_key(&seat) {
+            return;
+        }
+        let Some(address) = address else { return };
+        self.fallback = None;
+        let (events_out, events) = mpsc::channel(ADDRESS_EVENTS);
+        let spec = HoldSpec {
+            address: address.clone(),
+            primary_timeout: self.spec.takeover.primary_timeout,
+            guard: guard::THIS_PROGRAM.into(),
+        };
+        match Held::take(spec, events_out) {
+            Ok(held) => {
+                held.confirm();
+                self.addresses.insert(seat.clone(), address);
+                self.held.insert(seat.clone(), held);
+                self.watch_address(seat, events);
+            }
+            Err(error) => {
+                let why = crate::model::causes::chain(&error);
+                self.event("serve_failed", true, format!("the shared address of seat {seat} can't be added: {why}"));
+                self.input(Input::ServeFailed(seat));
+            }
+        }
+    }
+
+    pub(super) fn watch_address(&mut self, seat: NodeName, mut events: mpsc::Receiver<AddressEvent>) {
+        self.tasks.spawn(async move {
+            let event = events.recv().await;
+            Done::Address(seat, events, event)
+        });
+    }
+
+    fn let_go(&mut self, seat: NodeName) {
+        if let Some(permit) = self.permits.remove(&seat) {
+            permit.revoke();
+        }
+        self.addresses.remove(&seat);
+        if let Some(held) = self.held.remove(&seat)
+            && let Err(error) = held.release()
+        {
+            tracing::error!(%seat, %error, "the shared address is left to its end");
+        }
+        self.arranger.open_seats().remove(&seat);
+        let (driver, (reply, closed)) = (self.driver.clone(), oneshot::channel());
+        self.tasks.spawn(async move {
+            let _stopping = driver.send(SeatOrder::Close(seat.clone(), reply)).await;
+            let _stopping = closed.await;
+            Done::Closed(seat)
+        });
+    }
+
+    /// Those of the configuration, and the servers of all pairs: who reaches one of them is not cut off.
+    fn witnesses(&self) -> Vec<Witness> {
+        let store = self.arranger.store();
+        let servers = store.seats().flat_map(|copy| copy.pairs.values()).flat_map(|record| &record.addresses);
+        let servers = servers.map(|(_, address)| Witness::Tcp(HostPort::clone(address)));
+        self.spec.witnesses.iter().cloned().chain(servers.take(64)).collect()
+    }
+
+    pub(super) fn address_of(&self, seat: &NodeName) -> Option<InterfaceAddress> {
+        let own = self.spec.shared_address.as_ref()?;
+        let copied = self.arranger.store().get(seat).and_then(|copy| copy.shared_address);
+        Some(InterfaceAddress { address: copied.unwrap_or(own.address), interface: own.interface.clone() })
+    }
+
+    fn run_command(&mut self, seat: NodeName, holds: bool, epoch: Epoch) {
+        let Some((program, arguments)) = self.spec.takeover.command.split_first() else { return };
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env("FAILBACK_NODE", &*self.me)
+            .env("FAILBACK_SEAT", &*seat)
+            .env("FAILBACK_ROLE", if holds { "holder" } else { "standby" })
+            .env("FAILBACK_EPOCH", epoch.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
+        let driver = self.driver.clone();
+        self.tasks.spawn(async move {
+            let run = async { command.spawn()?.wait().await };
+            let (grave, what) = match timeout(COMMAND_LIMIT, run).await {
+                Ok(Ok(status)) => (!status.success(), format!("{status}")),
+                Ok(Err(error)) => (true, error.to_string()),
+                Err(_) => (true, format!("no end within {COMMAND_LIMIT:?}")),
+            };
+            let message = format!("takeover.command for seat {seat} (epoch {epoch}): {what}");
+            let _stopping = driver.send(SeatOrder::Event { kind: "takeover_command", grave, message }).await;
+            Done::Nothing
+        });
+    }
+
+    fn answered(&mut self, ticket: crate::decide::effect::Ticket, verdict: Verdict) {
+        let answer = match verdict {
+            Verdict::Done(message) => Ok(OrderAnswer { changed: true, message }),
+            Verdict::Unchanged(message) => Ok(OrderAnswer { changed: false, message }),
+            Verdict::Refused(why) => Err(OrderError::Refused(why.words().into())),
+        };
+        self.reply(ticket, answer);
+    }
+
+    fn note(&mut self, note: &Note) {
+        let story = words::story(&self.me, note);
+        self.event(story.kind, story.grave, story.message.clone());
+        if let Some(alert) = words::alert(&self.me, note, &story)
+            && self.driver.try_send(SeatOrder::Alert(Box::new(alert))).is_err()
+        {
+            tracing::warn!("an alert about the group was lost: the driver is too busy");
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! What happens around a node, turned into inputs of its machine.
+
+use super::{Done, Group, newest};
+use crate::{
+    control::{
+        address::{AddressEvent, Loss},
+        orders::OrderError,
+        peer::PeerEvent,
+        seats::FromDriver,
+        sync::{About, Asked},
+    },
+    decide::{
+        seat::input::{Input, Order},
+        suspicion::Path,
+    },
+    model::{
+        HostPort, NodeName,
+        alert::{Alert, AlertKey, AlertKind},
+        group::HeartbeatPath,
+        seat::Suspicion,
+        view::{OrderAnswer, ReloadAnswer},
+    },
+    net::dial::{DialError, FirstWord, dial},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::net::lookup_host;
+
+/// A host that is there refuses at once.
+const REFUSED_WITHIN: Duration = Duration::from_millis(500);
+const ASK_ABOUT_EVERY: Duration = Duration::from_secs(5);
+
+impl Group {
+    pub(super) fn peer_says(&mut self, event: PeerEvent) {
+        match event {
+            PeerEvent::Heard { heartbeat, path } => {
+                let path = match path {
+                    HeartbeatPath::Link => Path::PeerLink,
+                    HeartbeatPath::Beacon => Path::Beacon,
+                };
+                self.input(Input::Heard { path, heartbeat });
+            }
+            PeerEvent::LinkUp { node, version, .. } => {
+                if version != env!("CARGO_PKG_VERSION") {
+                    let message = format!("{node} runs version {version}: all nodes of a group have to run the same");
+                    self.event("version_differs", true, message);
+                }
+                self.ask_about(node);
+            }
+            PeerEvent::LinkLost { node, why } => {
+                tracing::info!(%node, %why, "the peer link is lost");
+                self.input(Input::LinkLost(node.clone()));
+                self.knock(node);
+            }
+            PeerEvent::Joined { peer } => {
+                self.event("joined", false, format!("{} is joined with {}", self.me, peer.node));
+                self.input(Input::Joined(peer.node.clone(), peer.role));
+                self.ask_about(peer.node);
+            }
+            PeerEvent::Left { node } => {
+                self.event("left", true, format!("{node} has left the group"));
+                self.input(Input::Left(node.clone()));
+                self.forget_what_came_from(&[node]);
+            }
+        }
+    }
+
+    /// What the others say of themselves, for who looks at the group here.
+    pub(super) fn ask_about_all(&mut self) {
+        let now = self.clock.now();
+        if now.since(self.asked_about) < ASK_ABOUT_EVERY {
+            return;
+        }
+        self.asked_about = now;
+        let heard = self.machine.peers(now).filter(|(_, suspicion, ..)| *suspicion != Suspicion::Red);
+        let heard: Vec<NodeName> = heard.map(|(name, ..)| name.clone()).collect();
+        heard.into_iter().for_each(|node| self.ask_about(node));
+    }
+
+    fn ask_about(&mut self, node: NodeName) {
+        let links = Arc::clone(&self.links);
+        self.tasks.spawn(async move {
+            match crate::control::sync::about(&links, &node).await {
+                Ok(about) => Done::About(node, about),
+                Err(_) => Done::Nothing,
+            }
+        });
+    }
+
+    /// Its process may be gone, and its host still there to say so.
+    fn knock(&mut self, node: NodeName) {
+        let peer = self.links.peers().borrow().iter().find(|peer| peer.node == node).cloned();
+        let Some(HostPort { host, port }) = peer.map(|peer| peer.address) else { return };
+        self.tasks.spawn(async move {
+            let Ok(addresses) = lookup_host((host.as_str(), port)).await else { return Done::Nothing };
+            let addresses: Vec<_> = addresses.collect();
+            for _ in 0..3 {
+                match dial(&addresses, REFUSED_WITHIN, FirstWord::Unknown).await {
+                    Err(DialError::Refused) => return Done::Gone(node),
+                    Ok(_) => return Done::Nothing,
+                    Err(_) => {}
+                }
+            }
+            Done::Nothing
+        });
+    }
+
+    pub(super) fn done(&mut self, done: Done) {
+        match done {
+            Done::Stored(id, true) => self.input(Input::Persisted(id)),
+            Done::Stored(id, false) => self.input(Input::PersistFailed(id)),
+            Done::Witnesses(id, answered) => self.input(Input::Witnesses(id, answered)),
+            Done::Probed(id, owner) => self.input(Input::Probed(id, owner)),
+            Done::Opened(seat, opened) => self.opened(seat, opened),
+            Done::Closed(seat) => self.input(Input::Gone(seat)),
+            Done::Pulled { seat, from, result } => self.pulled(seat, from, result),
+            Done::Taken(seat, revision) => self.input(Input::Synced { seat, revision }),
+            Done::Behind(seat) => self.pull_soon(seat),
+            Done::Reached(seat, reached) => {
+                if let Err(why) = &reached {
+                    self.event("preflight_failed", true, format!("seat {seat} can't be served from here: {why}"));
+                }
+                self.input(Input::Preflight { seat, reached: reached.is_ok() });
+            }
+            Done::Pushed { receipts, results, seats } => self.pushed(receipts, results, &seats),
+            Done::Gone(node) => self.input(Input::PeerGone(node)),
+            Done::Address(seat, events, Some(event)) => {
+                if self.held.contains_key(&seat) {
+                    self.address_says(&seat, event);
+                    self.watch_address(seat, events);
+                }
+            }
+            Done::Address(_, _, None) | Done::Nothing => {}
+            Done::About(node, about) => drop(self.about.insert(node, about)),
+            Done::Changed(nodes) => {
+                let me = self.me.clone();
+                self.was_written(&me);
+                self.poke(&nodes);
+            }
+            Done::Left => {
+                if let Some(reply) = self.leaving.take() {
+                    let message = "this node is in no group any more; what it had copied is removed".into();
+                    let _gone = reply.send(Ok(OrderAnswer { changed: true, message }));
+                }
+            }
+        }
+    }
+
+    fn address_says(&mut self, seat: &NodeName, event: AddressEvent) {
+        let key = AlertKey { kind: AlertKind::Conflict, pair: None, about: Some(format!("{seat}'s address")) };
+        match event {
+            AddressEvent::Conflict(mac) => {
+                let message = format!("another host ({mac}) claims the shared address of seat {seat}");
+                self.event("address_conflict", true, message.clone());
+                let alert = Alert {
+                    key: key.clone(),
+                    epoch: None,
+                    reason: None,
+                    since: crate::control::clock::wall_now(),
+                    title: format!("the address of seat {seat} is claimed twice"),
+                    text: format!("{message}."),
+                    advice: "find the host with that hardware address; `failback status` shows who holds the seat"
+                        .into(),
+                };
+                self.standing.insert(key, alert);
+            }
+            AddressEvent::ConflictOver => {
+                self.event(
+                    "address_conflict_over",
+                    false,
+                    format!("the shared address of seat {seat} is claimed once"),
+                );
+                self.standing.remove(&key);
+            }
+            AddressEvent::Restored => {
+                self.event(
+                    "address_restored",
+                    true,
+                    format!("the shared address of seat {seat} was gone and is there again"),
+                );
+            }
+            AddressEvent::Lost(loss) => {
+                self.event("address_lost", true, format!("the shared address of seat {seat}: {loss}"));
+                self.held.remove(seat);
+                match loss {
+                    Loss::NotRenewed(span) => self.input(Input::Gap(span)),
+                    Loss::Refused(_) => self.input(Input::ServeFailed(seat.clone())),
+                }
+            }
+        }
+    }
+
+    pub(super) fn driver_asks(&mut self, asked: FromDriver) {
+        match asked {
+            FromDriver::Replicate { seat, pair, record, receipt } => self.replicate(seat, pair, *record, receipt),
+            FromDriver::Reload { force, by, reply } => {
+                let arranger = self.arranger.clone();
+                self.tasks.spawn(async move {
+                    let answer = arranger.reload(force).await;
+                    let (grave, message) = match &answer {
+                        Ok(changes) if changes.is_empty() => {
+                            (false, format!("configuration reloaded by {by}: nothing changed"))
+                        }
+                        Ok(changes) => (false, format!("configuration reloaded by {by}: {}", changes.join("; "))),
+                        Err(error) => (true, format!("reload by {by} refused, nothing changed: {error}")),
+                    };
+                    let kind = if grave { "reload_refused" } else { "reload" };
+                    arranger.event(kind, grave, message).await;
+                    let changed = answer.is_ok();
+                    if let Some(reply) = reply {
+                        let _gone = reply.send(answer.map(|changes| ReloadAnswer { changes }));
+                    }
+                    if changed { Done::Changed(Vec::new()) } else { Done::Nothing }
+                });
+            }
+        }
+    }
+
+    pub(super) fn peer_asks(&mut self, asked: Asked) {
+        match asked {
+            Asked::Copy { seat, by, reply } => {
+                let copy = self.served().contains(&seat).then(|| self.arranger.store().get(&seat).cloned()).flatten();
+                if let Some(copy) = &copy {
+                    self.copied_by(&by, copy);
+                }
+                let _gone = reply.send(copy);
+            }
+            Asked::Records { update, from, reply } => {
+                tracing::debug!(seat = %update.seat, %from, "records are pushed");
+                let arranger = self.arranger.clone();
+                let serving = self.served().contains(&update.seat);
+                self.tasks.spawn(async move {
+                    let (done, answer) = arranger.apply(update, serving).await;
+                    let _gone = reply.send(answer);
+                    done
+                });
+            }
+            Asked::Changed { seat, from } => {
+                if !self.served().contains(&seat) {
+                    self.pull(seat, from);
+                }
+            }
+            Asked::Told { from, message } => self.input(Input::Told(from, message)),
+            Asked::About { reply } => {
+                let about = About {
+                    version: env!("CARGO_PKG_VERSION").into(),
+                    fallback_address: self.spec.fallback_address.as_ref().map(|its| its.address.to_string()),
+                    shared_addresses: self.addresses.values().map(|its| its.address.to_string()).collect(),
+                    last_sync: newest(self.copies.pulls.values().cloned()),
+                };
+                let _gone = reply.send(about);
+            }
+        }
+    }
+
+    pub(super) fn request_order(&mut self, order: Order, reply: crate::control::orders::Reply<OrderAnswer>) {
+        if self.waiting.len() >= 64 {
+            let _gone = reply.send(Err(OrderError::Busy));
+            return;
+        }
+        self.tickets += 1;
+        let ticket = crate::decide::effect::Ticket(self.tickets);
+        self.waiting.insert(ticket, reply);
+        self.input(Input::Order { ticket, order });
+    }
+
+    /// What was copied from nodes that are members no more (`B5`).
+    pub(super) fn forget_what_came_from(&mut self, nodes: &[NodeName]) {
+        let serving = self.served();
+        let gone: Vec<NodeName> = self
+            .arranger
+            .store()
+            .seats()
+            .filter(|copy| nodes.contains(&copy.seat) || nodes.contains(&copy.by))
+            .map(|copy| copy.seat.clone())
+            .filter(|seat| *seat != self.me && !serving.contains(seat))
+            .collect();
+        for seat in &gone {
+            self.copies.pulls.remove(seat);
+        }
+        let arranger = self.arranger.clone();
+        let leaving = self.leaving.is_some();
+        self.tasks.spawn(async move {
+            arranger.forget(gone).await;
+            if leaving { Done::Left } else { Done::Nothing }
+        });
+    }
+}

@@ -1,0 +1,122 @@
+//! Notes about seats in words: for events and alerts.
+
+use crate::{
+    control::clock::wall_now,
+    decide::seat::{
+        effect::{Note, Verdict},
+        input::Order,
+    },
+    model::{
+        NodeName,
+        alert::{Alert, AlertKey, AlertKind},
+        group::Role,
+    },
+};
+
+/// An event of the node.
+#[derive(Debug)]
+pub(super) struct Story {
+    pub(super) kind: &'static str,
+    pub(super) grave: bool,
+    pub(super) message: String,
+}
+
+pub(super) fn story(me: &NodeName, note: &Note) -> Story {
+    let (kind, grave, message) = match note {
+        Note::Serving { seat, epoch, reason, degraded } => {
+            let alone = if *degraded { "; there is no redundancy until `reverse` or `replace`" } else { "" };
+            ("seat_taken", *degraded, format!("{me} serves seat {seat} (epoch {epoch}): {}{alone}", reason.words()))
+        }
+        Note::LetGo { seat, epoch, reason } => {
+            ("seat_left", true, format!("{me} no longer serves seat {seat} (epoch {epoch}): {}", reason.words()))
+        }
+        Note::Countdown { seat, holder, left, held_back } => {
+            let then = match held_back {
+                Some(why) => format!("no takeover by itself: {}", why.words()),
+                None => format!("takeover in {:.1} s", left.as_secs_f64()),
+            };
+            ("countdown", true, format!("{holder}, which holds seat {seat}, is silent; {then}"))
+        }
+        Note::CountdownOver { seat, holder } => {
+            ("countdown_over", false, format!("{holder}, which holds seat {seat}, is heard again"))
+        }
+        Note::HeldBack { seat, why } => {
+            ("held_back", true, format!("{me} does not take over seat {seat}: {}", why.words()))
+        }
+        Note::Conflict { seat, other, epoch, lets_go } => {
+            let who = if *lets_go { me } else { other };
+            ("conflict", true, format!("{other} holds seat {seat} too (epoch {epoch}); {who} lets go"))
+        }
+        Note::Healed(node) => ("node_heard", false, format!("{node} is heard again")),
+        Note::Silent(node) => ("node_silent", true, format!("{node} is heard on neither path")),
+        Note::Order { order, forced, verdict } => {
+            let force = if *forced { " --force" } else { "" };
+            let became = match verdict {
+                Verdict::Done(words) | Verdict::Unchanged(words) => words.clone(),
+                Verdict::Refused(why) => format!("refused: {}", why.words()),
+            };
+            ("group_order", *forced, format!("order: {}{force}: {became}", as_typed(order)))
+        }
+        Note::Role(role) => ("role", false, format!("the configured role of {me} is {role}")),
+        Note::Gap(span) => {
+            ("node_gap", true, format!("{me} did not run for {:.3} s; it rechecks what it holds", span.as_secs_f64()))
+        }
+        Note::NotStored => {
+            ("node_not_stored", true, "the node's record could not be stored, so nothing was changed".into())
+        }
+    };
+    Story { kind, grave, message }
+}
+
+/// As one would type it.
+fn as_typed(order: &Order) -> String {
+    match order {
+        Order::Takeover { seat, .. } => format!("takeover {seat}"),
+        Order::Reverse { seat } => format!("reverse {seat}"),
+        Order::Replace { seat, with } => format!("replace {seat} --with {with}"),
+        Order::Role { role: Role::Primary, .. } => "group role primary".into(),
+        Order::Role { role: Role::Backup, .. } => "group role backup".into(),
+        Order::Resolve => "group resolve".into(),
+        Order::Leave => "group leave".into(),
+    }
+}
+
+/// The alert that a note is, if it is one (`B8`, `B14`).
+pub(super) fn alert(me: &NodeName, note: &Note, story: &Story) -> Option<Alert> {
+    let (kind, seat, title, advice) = match note {
+        Note::Serving { seat, degraded: true, .. } => (
+            AlertKind::Takeover,
+            seat,
+            format!("{me} took over seat {seat}"),
+            format!("repair {seat}, then: failback reverse {seat}"),
+        ),
+        Note::Countdown { seat, holder, left, .. } => (
+            AlertKind::Countdown,
+            seat,
+            format!("{holder} is silent, {:.1} s left", left.as_secs_f64()),
+            format!("look at {holder} and at the network between it and {me}"),
+        ),
+        Note::HeldBack { seat, .. } => (
+            AlertKind::Countdown,
+            seat,
+            format!("seat {seat} is not taken over"),
+            format!("if its holder is dead: failback takeover {seat}"),
+        ),
+        Note::Conflict { seat, other, .. } => (
+            AlertKind::Conflict,
+            seat,
+            format!("{me} and {other} both hold seat {seat}"),
+            "look at the network between them; `failback group resolve` mends what is left".into(),
+        ),
+        _ => return None,
+    };
+    Some(Alert {
+        key: AlertKey { kind, pair: None, about: Some(seat.to_string()) },
+        epoch: None,
+        reason: None,
+        since: wall_now(),
+        title,
+        text: format!("{}.", story.message),
+        advice,
+    })
+}

@@ -1,0 +1,185 @@
+//! Networks that are cut in one place or another, and heal. Who is only cut off is not dead.
+
+use crate::{
+    common::{eventually, within},
+    fleet::Fleet,
+    node::{HEARTBEAT, Node, PRIMARY_TIMEOUT},
+    rig::{BEACONS, LINK, NETWORK, Rig, SHARED},
+};
+use failback::model::seat::Suspicion;
+use std::time::{Duration, Instant};
+
+/// Long enough for a takeover that must not come.
+const LONG: Duration = PRIMARY_TIMEOUT.saturating_mul(3);
+/// What a busy machine, and the way of the first packet after a heal, may add.
+const NOISE: Duration = Duration::from_millis(700);
+
+#[test]
+fn g8_the_peer_link_cut_both_ways_is_no_death_while_beacons_arrive() {
+    let rig = Rig::joined();
+    rig.deafen(&rig.a, "b", LINK);
+    rig.deafen(&rig.b, "a", LINK);
+    nothing_happens(&rig, Some(Suspicion::Yellow));
+}
+
+#[test]
+fn g8_the_peer_link_cut_one_way_is_no_death_while_beacons_arrive() {
+    let rig = Rig::joined();
+    rig.deafen(&rig.b, "a", LINK);
+    nothing_happens(&rig, Some(Suspicion::Yellow));
+}
+
+#[test]
+fn g8_beacons_that_are_lost_are_no_death_while_the_link_is_there() {
+    let rig = Rig::joined();
+    rig.deafen(&rig.a, "b", BEACONS);
+    rig.deafen(&rig.b, "a", BEACONS);
+    nothing_happens(&rig, Some(Suspicion::Yellow));
+}
+
+/// Nothing of it arrives, and its neighbours still see it by ARP: it holds the address.
+#[test]
+fn b10_a_holder_that_is_heard_on_no_path_keeps_the_seat_while_it_owns_the_address() {
+    let rig = Rig::joined();
+    rig.deafen(&rig.b, "a", "");
+    nothing_happens(&rig, Some(Suspicion::Red));
+    rig.heal(&rig.b);
+    rig.b.until("it is heard again", |group| {
+        group.nodes.iter().any(|node| !node.this && node.suspicion == Some(Suspicion::Green))
+    });
+}
+
+#[test]
+fn b10_both_cut_from_the_witness_nothing_happens() {
+    let rig = Rig::joined();
+    rig.lab.cable("witness", NETWORK, "down");
+    nothing_happens(&rig, Some(Suspicion::Green));
+}
+
+/// It reaches nobody: neither witness nor server. So it is itself that is cut off, whatever became of the other.
+#[test]
+fn b10_a_backup_that_is_cut_off_takes_over_nothing() {
+    let mut rig = Rig::joined();
+    rig.cable(&rig.b, "down");
+    rig.b.never_serves(&rig.a, LONG);
+    assert_eq!(rig.serves().as_deref(), Some("AGG_P"));
+    // Nor when the other is dead in fact.
+    rig.kill_a();
+    rig.b.never_serves(&rig.a, LONG);
+    assert!(!rig.b.has_address(&rig.lab));
+    // Once it sees the world again, there is somebody to take over from.
+    rig.cable(&rig.b, "up");
+    rig.b.until_serves(&rig.a);
+    rig.until_reached("AGG_P");
+}
+
+#[test]
+fn b8_the_whole_network_of_the_holder_is_cut_and_the_backup_serves_and_the_heal_ends_with_one_holder() {
+    let rig = Rig::joined();
+    let fleet = Fleet::start(&rig.lab);
+    std::thread::sleep(Duration::from_millis(500));
+    let fault = Instant::now();
+    rig.cable(&rig.a, "down");
+    let taken = rig.b.until_serves(&rig.a);
+    rig.until_reached("AGG_P");
+    std::thread::sleep(PRIMARY_TIMEOUT);
+
+    rig.cable(&rig.a, "up");
+    let heal = Instant::now();
+    within(2 * HEARTBEAT + NOISE, "one holds the address", || (!rig.a.has_address(&rig.lab)).then_some(()));
+    println!("both had the address for {:?} after the heal", heal.elapsed());
+
+    rig.a.never_serves(&rig.a, LONG);
+    assert!(rig.b.has_address(&rig.lab));
+    assert_eq!(rig.b.seat(&rig.a).expect("the seat").epoch, taken.epoch, "who serves stays");
+    let ledger = fleet.stop();
+    let gap = ledger.first_after(fault);
+    assert!(gap <= PRIMARY_TIMEOUT + Duration::from_secs(1), "served {gap:?} after the fault");
+    assert_eq!(ledger.turns(), ["AGG_P"], "one side of the pair");
+    let healed = ledger.answers.iter().filter(|answer| answer.sent > heal + Duration::from_secs(1)).count();
+    assert!(healed > 50, "{healed} answers after the heal");
+}
+
+/// acassen/keepalived#166, #74: after a heal the clients' caches have the wrong one of the two, and nobody tells them.
+#[test]
+fn peers_20_after_a_heal_the_holder_announces_the_address_again() {
+    let rig = Rig::joined();
+    rig.cable(&rig.a, "down");
+    rig.b.until_serves(&rig.a);
+    std::thread::sleep(PRIMARY_TIMEOUT);
+    rig.cable(&rig.a, "up");
+    eventually("one holds the address", || (!rig.a.has_address(&rig.lab)).then_some(()));
+    // The client is told, it asks nobody: an entry of this state is used without a question.
+    let wrong = mac(&rig, &rig.a);
+    rig.lab.run("client", &format!("ip neighbour replace {SHARED} lladdr {wrong} dev {NETWORK} nud stale"));
+    // The cable once more, of the holder this time: short of any timeout.
+    rig.cable(&rig.b, "down");
+    std::thread::sleep(HEARTBEAT);
+    rig.cable(&rig.b, "up");
+    follows(&rig, &rig.b);
+    rig.until_reached("AGG_P");
+}
+
+/// acassen/keepalived#20: a cache that nothing refreshes.
+#[test]
+fn peers_21_a_stale_cache_is_mended_by_the_successor_alone() {
+    let mut rig = Rig::joined();
+    rig.until_reached("AGG_P");
+    let before = mac(&rig, &rig.a);
+    assert_eq!(believed(&rig), before);
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    follows(&rig, &rig.b);
+    assert_ne!(believed(&rig), before);
+}
+
+/// Two that are alike in everything: neither the return of one nor a flap of its cable makes the seat change hands again.
+#[test]
+fn peers_20_no_flip_by_equal_priority() {
+    let rig = Rig::joined();
+    rig.cable(&rig.a, "down");
+    let taken = rig.b.until_serves(&rig.a);
+    for _ in 0..3 {
+        rig.cable(&rig.a, "up");
+        eventually("it lets go", || (!rig.a.has_address(&rig.lab)).then_some(()));
+        rig.a.never_serves(&rig.a, PRIMARY_TIMEOUT);
+        rig.cable(&rig.a, "down");
+        std::thread::sleep(2 * PRIMARY_TIMEOUT);
+    }
+    let seat = rig.b.until_serves(&rig.a);
+    assert_eq!((seat.epoch, rig.b.told_of("seat_taken")), (taken.epoch, 1));
+}
+
+/// `A` serves, `B` does not and thinks so of `A`, and clients notice nothing.
+#[track_caller]
+fn nothing_happens(rig: &Rig, suspicion: Option<Suspicion>) {
+    let before = rig.a.until_serves(&rig.a).epoch;
+    let fleet = Fleet::start(&rig.lab);
+    rig.b.never_serves(&rig.a, LONG);
+    let ledger = fleet.stop();
+    let seen = rig.b.row(&rig.a).expect("a row").suspicion;
+    assert_eq!(seen, suspicion, "how B stands with A");
+    assert_eq!(ledger.turns(), ["AGG_P"]);
+    assert!(ledger.gap() < Duration::from_secs(1), "nobody was served for {:?}", ledger.gap());
+    assert!(rig.a.has_address(&rig.lab) && !rig.b.has_address(&rig.lab));
+    assert_eq!(rig.a.until_serves(&rig.a).epoch, before);
+}
+
+/// The Ethernet address of a node's host.
+fn mac(rig: &Rig, node: &Node) -> String {
+    rig.lab.run(&node.host(), &format!("cat /sys/class/net/{NETWORK}/address")).trim().to_owned()
+}
+
+/// Who the client's host believes to have the shared address.
+fn believed(rig: &Rig) -> String {
+    let entry = rig.lab.run("client", &format!("ip neighbour show {SHARED} dev {NETWORK}"));
+    let words: Vec<&str> = entry.split_whitespace().collect();
+    words.windows(2).find(|pair| pair[0] == "lladdr").map(|pair| pair[1].to_owned()).unwrap_or_default()
+}
+
+/// Waits until the client's host, which asks nobody, believes this node to have it.
+#[track_caller]
+fn follows(rig: &Rig, node: &Node) {
+    let owner = mac(rig, node);
+    eventually(&format!("the address is believed to be at {}", node.name), || (believed(rig) == owner).then_some(()));
+}

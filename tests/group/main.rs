@@ -1,0 +1,40 @@
+//! Nodes that protect each other, as whole programs on hosts of their own: joined, synced, killed, cut off, frozen, healed,
+//! ordered about. Hosts are network namespaces on one bridge. Needs root and the packages `iproute2` and `nftables`.
+
+#[cfg(test)]
+#[path = "../tls/authority.rs"]
+#[allow(dead_code, reason = "the webhook receiver can speak TLS, which these tests don't ask of it")]
+mod authority;
+#[cfg(test)]
+#[path = "../common/mod.rs"]
+mod common;
+#[cfg(test)]
+mod cut;
+#[cfg(test)]
+mod dying;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod fleet;
+#[cfg(test)]
+#[path = "../alerts/hook.rs"]
+#[allow(dead_code, reason = "the tests of alerts use more of it")]
+mod hook;
+#[cfg(test)]
+mod joining;
+#[cfg(test)]
+#[path = "../net/lab.rs"]
+#[allow(dead_code, reason = "these tests use less of the laboratory than its own do")]
+mod lab;
+#[cfg(test)]
+mod node;
+#[cfg(test)]
+mod orders;
+#[cfg(test)]
+mod paused;
+#[cfg(test)]
+mod rig;
+#[cfg(test)]
+mod standing_by;
+#[cfg(test)]
+mod told;

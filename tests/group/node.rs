@@ -1,0 +1,183 @@
+//! A node of a group on a host of its own: the program itself, killed, frozen and asked as an operator would.
+
+use crate::{
+    common::{admin::Admin, eventually, proxy::Proxy, throughout},
+    lab::Lab,
+    rig::{NETWORK, SHARED, route},
+};
+use failback::model::{
+    group::NodeStateName,
+    view::group::{GroupView, NodeView, SeatView},
+};
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+use tempfile::TempDir;
+
+/// What two nodes may have different.
+pub(crate) struct Wishes {
+    /// The pairing key.
+    pub(crate) key: &'static str,
+    /// `group.takeover`, without its braces.
+    pub(crate) takeover: String,
+    /// `group.sync`, without its braces.
+    pub(crate) sync: &'static str,
+    /// Tables at the end of the file.
+    pub(crate) more: String,
+}
+
+/// A holder that is silent for so long is taken for dead.
+pub(crate) const PRIMARY_TIMEOUT: Duration = Duration::from_millis(1600);
+/// From one heartbeat to the next.
+pub(crate) const HEARTBEAT: Duration = Duration::from_millis(200);
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self {
+            key: "the pairing key of this laboratory",
+            takeover: format!("auto = true, primary_timeout = \"{}ms\"", PRIMARY_TIMEOUT.as_millis()),
+            sync: "interval = \"2s\", alert_after = \"15m\"",
+            more: String::new(),
+        }
+    }
+}
+
+/// A node. Its host is called like it, in small letters.
+pub(crate) struct Node {
+    pub(crate) name: &'static str,
+    /// The host's own address.
+    ip: &'static str,
+    pub(crate) proxy: Proxy,
+    /// Its API's socket is there.
+    _dir: TempDir,
+}
+
+impl Node {
+    /// Prepared, not started. `role` is as the file has it; `seat` are the tables of what it serves, if it has any.
+    pub(crate) fn prepare(
+        lab: &Lab,
+        name: &'static str,
+        ip: &'static str,
+        role: &str,
+        seat: &str,
+        wishes: &Wishes,
+    ) -> Self {
+        let dir = TempDir::with_prefix("failback-").expect("a directory");
+        let admin = Admin::Unix(dir.path().join("admin.sock"));
+        let namespace = lab.namespace(&host(name));
+        let wrapper = ["ip", "netns", "exec", &namespace].map(Into::into).to_vec();
+        let proxy = Proxy::at(route(), admin, wrapper, "");
+        let node = Self { name, ip, proxy, _dir: dir };
+        node.configure(role, seat, wishes);
+        node
+    }
+
+    /// Writes its configuration and pairing key anew.
+    pub(crate) fn configure(&self, role: &str, seat: &str, wishes: &Wishes) {
+        let Wishes { key, takeover, sync, more } = wishes;
+        let (dir, peer, name) = (self.proxy.dir(), self.peer(), self.name);
+        let (state, admin) = (dir.join("state"), &self.proxy.admin);
+        // The last number of the fallback address is this node's, and a hundred.
+        let fallback = self.ip.replace("10.77.0.", "10.77.0.1");
+        let text = format!(
+            "[node]\nname = \"{name}\"\nstate_dir = {state:?}\n\n[admin]\nlisten = \"{admin}\"\n\n[group]\nrole = \"{role}\"\n\
+             peer_listen = \"{peer}\"\npairing_key_file = \"pairing.key\"\nheartbeat = \"{}ms\"\nwitnesses = [\"icmp:10.77.0.1\"]\n\
+             shared_address = {{ address = \"{SHARED}/24\", interface = \"{NETWORK}\" }}\n\
+             fallback_address = {{ address = \"{fallback}/24\", interface = \"{NETWORK}\" }}\n\
+             sync = {{ {sync} }}\ntakeover = {{ {takeover} }}\n\n{seat}\n{more}\n",
+            HEARTBEAT.as_millis()
+        );
+        fs::write(self.proxy.config(), text).expect("the configuration can be written");
+        let file = dir.join("pairing.key");
+        fs::write(&file, key).expect("the key can be written");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("a mode");
+    }
+
+    /// Starts it and waits until its API answers.
+    #[track_caller]
+    pub(crate) fn launch(&mut self) {
+        self.proxy.launch_until("/healthz");
+    }
+
+    /// Where other nodes reach it.
+    pub(crate) fn peer(&self) -> String {
+        format!("{}:9902", self.ip)
+    }
+
+    /// The host it is on.
+    pub(crate) fn host(&self) -> String {
+        host(self.name)
+    }
+
+    /// The group as it sees it.
+    #[track_caller]
+    pub(crate) fn group(&self) -> GroupView {
+        self.proxy.admin.status().group.expect("a node with [group] shows it")
+    }
+
+    /// Waits until the group is as wanted.
+    #[track_caller]
+    pub(crate) fn until(&self, wanted: &str, is: impl Fn(&GroupView) -> bool) -> GroupView {
+        eventually(&format!("{}: {wanted}", self.name), || Some(self.group()).filter(|group| is(group)))
+    }
+
+    /// The seat of this node, as this one sees it.
+    #[track_caller]
+    pub(crate) fn seat(&self, of: &Node) -> Option<SeatView> {
+        self.group().seats.into_iter().find(|seat| &*seat.seat == of.name)
+    }
+
+    /// The other node's row, as this one shows it.
+    #[track_caller]
+    pub(crate) fn row(&self, of: &Node) -> Option<NodeView> {
+        self.group().nodes.into_iter().find(|node| &*node.node == of.name)
+    }
+
+    /// Waits until it serves the seat called by `of`'s name.
+    #[track_caller]
+    pub(crate) fn until_serves(&self, of: &Node) -> SeatView {
+        eventually(&format!("{} serves {}", self.name, of.name), || self.seat(of).filter(|seat| seat.here))
+    }
+
+    /// Waits until it is in this state.
+    #[track_caller]
+    pub(crate) fn until_state(&self, state: NodeStateName) {
+        self.until(&format!("it is {state}"), |group| group.state == state);
+    }
+
+    /// Watches that it does not serve the seat.
+    #[track_caller]
+    pub(crate) fn never_serves(&self, of: &Node, span: Duration) {
+        throughout(span, &format!("{} does not serve {}", self.name, of.name), || {
+            self.seat(of).is_none_or(|seat| !seat.here)
+        });
+    }
+
+    /// Has its host the shared address?
+    pub(crate) fn has_address(&self, lab: &Lab) -> bool {
+        lab.run(&self.host(), &format!("ip -oneline address show dev {NETWORK}")).contains(&format!(" {SHARED}/"))
+    }
+
+    /// Gives an order on the command line; must be taken.
+    #[track_caller]
+    pub(crate) fn order(&self, words: &[&str]) -> String {
+        self.proxy.cli_says(words)
+    }
+
+    /// Gives an order on the command line that must be refused, and returns what is said about it.
+    #[track_caller]
+    pub(crate) fn refuses(&self, words: &[&str]) -> String {
+        let output = self.proxy.cli(words);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "failback {words:?}: {said}");
+        said
+    }
+
+    /// Has an event of this kind happened here?
+    #[track_caller]
+    pub(crate) fn told_of(&self, kind: &str) -> usize {
+        self.proxy.events_of(kind).len()
+    }
+}
+
+fn host(name: &str) -> String {
+    name.to_lowercase()
+}

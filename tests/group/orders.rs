@@ -1,0 +1,166 @@
+//! What operators order, and when they are refused.
+
+use crate::{
+    common::{eventually, throughout, within},
+    fleet::Fleet,
+    node::{PRIMARY_TIMEOUT, Wishes},
+    rig::Rig,
+};
+use failback::model::group::{NodeStateName, Role};
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+
+#[test]
+fn g3_g12_a_takeover_by_hand_needs_role_state_and_a_way_to_the_servers() {
+    let mut rig = Rig::joined_by_hand();
+    rig.b.refuses(&["takeover", "NOBODY"]);
+    rig.kill_a();
+    rig.b.never_serves(&rig.a, 2 * PRIMARY_TIMEOUT);
+
+    rig.primary.kill();
+    rig.backup.kill();
+    eventually("it notices", || {
+        let pair = rig.b.proxy.pair();
+        pair.upstreams.iter().all(|upstream| !upstream.admissible).then_some(())
+    });
+    let said = rig.b.refuses(&["takeover", "A"]);
+    assert!(said.contains("the seat's upstreams are not reached from here"), "{said}");
+    rig.lab.on("primary", || rig.primary.revive());
+    rig.lab.on("backup", || rig.backup.revive());
+    eventually("the servers are back", || rig.b.proxy.cli(&["takeover", "A"]).status.success().then_some(()));
+
+    let seat = rig.b.until_serves(&rig.a);
+    assert_eq!(seat.reason.as_str(), "operator_takeover");
+    assert!(seat.degraded);
+    rig.until_reached("AGG_P");
+}
+
+#[test]
+fn g6_reverse_gives_the_seat_back_and_never_do_two_serve() {
+    let mut rig = Rig::joined();
+    rig.kill_a();
+    let taken = rig.b.until_serves(&rig.a);
+    rig.a.launch();
+    rig.a.until_state(NodeStateName::Offline);
+    let fleet = Fleet::start(&rig.lab);
+
+    rig.b.order(&["reverse", "A"]);
+
+    within(Duration::from_secs(20), "the roles are as configured", || {
+        assert!(!(rig.a.has_address(&rig.lab) && rig.b.has_address(&rig.lab)), "both have the address");
+        let seat = rig.a.seat(&rig.a)?;
+        (seat.here && !seat.degraded).then_some(())
+    });
+    rig.b.until_state(NodeStateName::Standby);
+    rig.settled();
+    let ledger = fleet.stop();
+    assert_eq!(ledger.turns(), ["AGG_P"]);
+    let seat = rig.a.until_serves(&rig.a);
+    assert!(seat.epoch > taken.epoch);
+    assert_eq!(seat.reason.as_str(), "reversed");
+    // And there is redundancy again.
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    rig.until_reached("AGG_P");
+}
+
+/// What was changed during the takeover is what the repaired node serves.
+#[test]
+fn g6_what_changed_meanwhile_comes_back_with_the_seat() {
+    let mut rig = Rig::joined();
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    rig.primary.kill();
+    let pair = rig.b.proxy.settled_on(failback::model::Side::Backup);
+    rig.a.launch();
+    rig.a.until_state(NodeStateName::Offline);
+    let holder = |rig: &Rig| rig.a.seat(&rig.a).and_then(|seat| seat.holder);
+    eventually("it heard who serves", || (holder(&rig).as_deref() == Some("B")).then_some(()));
+    rig.a.order(&["reverse", "A"]);
+    rig.a.until_serves(&rig.a);
+    assert_eq!(rig.a.proxy.pair().epoch, pair.epoch);
+    assert_eq!(rig.a.proxy.settled_on(failback::model::Side::Backup).epoch, pair.epoch);
+    rig.until_reached("AGG_B");
+}
+
+#[test]
+fn g7_replace_makes_the_seat_another_nodes_own_and_the_old_one_may_not_return() {
+    let mut rig = Rig::joined();
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    let c = rig.third("backup");
+    let joined = rig.b.proxy.cli(&["group", "join", &c.peer(), "--reverse", &rig.b.peer()]);
+    assert!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
+    rig.synced_from_b(&c);
+
+    rig.b.order(&["replace", "A", "--with", "C"]);
+
+    let seat = c.until_serves(&rig.a);
+    assert_eq!(&*seat.home, "C");
+    assert!(!seat.degraded);
+    assert_eq!(c.group().role, Role::Primary);
+    rig.b.until_state(NodeStateName::Standby);
+    rig.until_reached("AGG_P");
+    rig.a.launch();
+    rig.a.never_serves(&rig.a, 2 * PRIMARY_TIMEOUT);
+    assert_eq!(rig.serves().as_deref(), Some("AGG_P"));
+}
+
+#[test]
+fn b12_b13_a_planned_swap_of_roles_syncs_first_and_is_serial() {
+    let rig = Rig::joined();
+    let fleet = Fleet::start(&rig.lab);
+    rig.a.order(&["group", "role", "backup", "--sync-first"]);
+    within(Duration::from_secs(20), "the other serves", || {
+        assert!(!(rig.a.has_address(&rig.lab) && rig.b.has_address(&rig.lab)), "both have the address");
+        rig.b.seat(&rig.a).filter(|seat| seat.here).map(drop)
+    });
+    rig.until_reached("AGG_P");
+    assert_eq!(fleet.stop().turns(), ["AGG_P"]);
+    assert_eq!(rig.a.group().role, Role::Backup);
+    rig.a.until_state(NodeStateName::Standby);
+}
+
+#[test]
+fn b12_a_backup_that_is_ordered_to_be_primary_gets_the_seat_and_the_other_becomes_its_backup() {
+    let rig = Rig::joined();
+    rig.b.order(&["group", "role", "primary"]);
+    rig.b.until_serves(&rig.a);
+    rig.a.until_state(NodeStateName::Standby);
+    assert_eq!((rig.a.group().role, rig.b.group().role), (Role::Backup, Role::Primary));
+    rig.synced_from_b(&rig.a);
+    rig.until_reached("AGG_P");
+}
+
+#[test]
+fn b14_resolve_says_that_there_is_nothing_to_mend_and_changes_nothing() {
+    let rig = Rig::joined();
+    let before = rig.a.until_serves(&rig.a).epoch;
+    let _words = rig.a.proxy.cli(&["group", "resolve"]);
+    throughout(PRIMARY_TIMEOUT, "A serves", || rig.a.seat(&rig.a).is_some_and(|seat| seat.here));
+    assert_eq!(rig.a.until_serves(&rig.a).epoch, before);
+}
+
+#[test]
+fn b9_the_takeover_command_runs_where_it_is_given_with_the_role_in_its_environment() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (script, log) = (folder.path().join("swing"), folder.path().join("log"));
+    let text = format!("#!/bin/sh\necho \"$FAILBACK_NODE $FAILBACK_SEAT $FAILBACK_ROLE\" >> {log:?}\n");
+    fs::write(&script, text).expect("the script can be written");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a mode");
+    let wishes = || Wishes {
+        takeover: format!("auto = true, primary_timeout = \"1600ms\", command = [{script:?}]"),
+        ..Wishes::default()
+    };
+    let mut rig = Rig::joined_with(&wishes(), &wishes());
+    let ran = |line: &str| fs::read_to_string(&log).unwrap_or_default().lines().any(|its| its == line);
+    eventually("it ran when A began to serve", || ran("A A holder").then_some(()));
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    eventually("it ran when B took over", || ran("B A holder").then_some(()));
+    rig.a.launch();
+    rig.a.until_state(NodeStateName::Offline);
+    let holder = || rig.a.seat(&rig.a).and_then(|seat| seat.holder);
+    eventually("it heard who serves", || (holder().as_deref() == Some("B")).then_some(()));
+    rig.b.order(&["reverse", "A"]);
+    eventually("it ran when B let go", || ran("B A standby").then_some(()));
+}

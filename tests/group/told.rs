@@ -1,0 +1,89 @@
+//! Who is told what, by a real webhook.
+
+use crate::{
+    common::eventually,
+    hook::{Hook, TOKEN},
+    node::{PRIMARY_TIMEOUT, Wishes},
+    rig::Rig,
+};
+use serde_json::Value;
+use std::{fs, time::Duration};
+use tempfile::TempDir;
+
+/// Where the receiver is: on the client's host.
+const RECEIVER: &str = "10.77.0.9:8080";
+
+/// A rig whose `A` has `[alerts]`; `B` has none of its own.
+fn telling(of_a: Wishes, of_b: &Wishes) -> (Rig, Hook, TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = folder.path().join("token");
+    fs::write(&token, format!("{TOKEN}\n")).expect("the token can be written");
+    let mut hook = Hook::absent();
+    hook.address = RECEIVER.parse().expect("an address");
+    let of_a = Wishes { more: format!("[alerts]\nwebhooks = [{}]\n", hook.toml(&token)), ..of_a };
+    let rig = Rig::joined_with(&of_a, of_b);
+    rig.lab.on("client", || hook.revive());
+    (rig, hook, folder)
+}
+
+fn titles(alerts: &[Value]) -> Vec<String> {
+    alerts.iter().map(|alert| alert["title"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// Also `B7`: where to send them came with the sync.
+#[test]
+fn b8_a_series_counts_down_and_then_the_takeover_is_told() {
+    let slow = || Wishes { takeover: "auto = true, primary_timeout = \"4s\"".into(), ..Wishes::default() };
+    let (rig, hook, _folder) = telling(slow(), &slow());
+    // A process that was killed is missed sooner: its kernel ends its connections.
+    rig.cable(&rig.a, "down");
+    rig.b.until_serves(&rig.a);
+    let taken =
+        eventually("the takeover is told", || Some(hook.alerts_of("takeover", "happened")).filter(|t| !t.is_empty()));
+    assert!(titles(&taken)[0].contains("took over"), "{taken:?}");
+    let series: Vec<Value> = hook.alerts().into_iter().filter(|alert| alert["kind"] == "countdown").collect();
+    assert!(series.len() > 1, "a series: {series:?}");
+    assert!(titles(&series).iter().any(|title| title.contains("silent")), "{series:?}");
+}
+
+#[test]
+fn b8_where_an_operator_decides_the_countdown_says_so_and_nobody_takes_over() {
+    let by_hand = || Wishes { takeover: "auto = false, primary_timeout = \"1600ms\"".into(), ..Wishes::default() };
+    let (mut rig, hook, _folder) = telling(by_hand(), &by_hand());
+    rig.kill_a();
+    rig.b.never_serves(&rig.a, 3 * PRIMARY_TIMEOUT);
+    eventually("it is told", || {
+        let told = hook.alerts().into_iter().filter(|alert| alert["kind"] == "countdown");
+        told.into_iter().any(|alert| alert["text"].as_str().is_some_and(|text| text.contains("takeover"))).then_some(())
+    });
+    assert!(hook.alerts_of("takeover", "happened").is_empty());
+}
+
+#[test]
+fn b7_a_primary_that_nobody_pulls_from_says_so() {
+    let of_a = Wishes { sync: "interval = \"1s\", alert_after = \"4s\"", ..Wishes::default() };
+    let of_b = Wishes { sync: "interval = \"1s\"", ..Wishes::default() };
+    let (rig, hook, _folder) = telling(of_a, &of_b);
+    let about_sync = |hook: &Hook| {
+        hook.alerts()
+            .into_iter()
+            .filter(|alert| alert["text"].as_str().is_some_and(|text| text.contains("pull")))
+            .count()
+    };
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(about_sync(&hook), 0, "it is pulled from");
+    rig.cable(&rig.b, "down");
+    eventually("nobody pulls", || (about_sync(&hook) > 0).then_some(()));
+    assert_eq!(rig.serves().as_deref(), Some("AGG_P"));
+}
+
+#[test]
+fn b14_two_holders_after_a_cut_are_an_alert() {
+    let (rig, hook, _folder) = telling(Wishes::default(), &Wishes::default());
+    rig.cable(&rig.a, "down");
+    rig.b.until_serves(&rig.a);
+    std::thread::sleep(PRIMARY_TIMEOUT);
+    rig.cable(&rig.a, "up");
+    eventually("the conflict is told", || hook.alerts().iter().any(|alert| alert["kind"] == "conflict").then_some(()));
+    eventually("one of them let go", || (!rig.a.has_address(&rig.lab)).then_some(()));
+}
