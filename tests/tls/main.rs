@@ -17,6 +17,8 @@ mod endings;
 #[cfg(test)]
 mod foresight;
 #[cfg(test)]
+mod headers;
+#[cfg(test)]
 mod inspect;
 #[cfg(test)]
 mod names;
