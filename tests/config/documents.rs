@@ -34,7 +34,8 @@ fn every_configuration_in_the_documentation_loads() {
 
 fn whole(block: &str) -> String {
     let first = block.lines().find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
-    if !first.starts_with('[') {
+    // A block in a list is indented.
+    if !first.trim_start().starts_with('[') {
         format!("{PAIR}{block}")
     } else if block.contains("[pairs.") {
         block.to_owned()

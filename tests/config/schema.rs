@@ -126,6 +126,7 @@ fn validate(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String
             "minItems" => value.as_array().is_none_or(|a| a.len() as u64 >= wanted.as_u64().unwrap()),
             "maxItems" => value.as_array().is_none_or(|a| a.len() as u64 <= wanted.as_u64().unwrap()),
             "pattern" => value.as_str().is_none_or(|s| matches(wanted.as_str().unwrap(), s)),
+            "anyOf" => wanted.as_array().unwrap().iter().any(|choice| validate(root, choice, value, at).is_empty()),
             "oneOf" => {
                 let fits = |choice: &&Value| validate(root, choice, value, at).is_empty();
                 wanted.as_array().unwrap().iter().filter(fits).count() == 1

@@ -39,8 +39,7 @@ fn g6_reverse_gives_the_seat_back_and_never_do_two_serve() {
     let mut rig = Rig::joined();
     rig.kill_a();
     let taken = rig.b.until_serves(&rig.a);
-    rig.a.launch();
-    rig.a.until_state(NodeStateName::Offline);
+    rig.a_returns();
     let fleet = Fleet::start(&rig.lab);
 
     rig.b.order(&["reverse", "A"]);
@@ -71,10 +70,7 @@ fn g6_what_changed_meanwhile_comes_back_with_the_seat() {
     rig.b.until_serves(&rig.a);
     rig.primary.kill();
     let pair = rig.b.proxy.settled_on(failback::model::Side::Backup);
-    rig.a.launch();
-    rig.a.until_state(NodeStateName::Offline);
-    let holder = |rig: &Rig| rig.a.seat(&rig.a).and_then(|seat| seat.holder);
-    eventually("it heard who serves", || (holder(&rig).as_deref() == Some("B")).then_some(()));
+    rig.a_returns();
     rig.a.order(&["reverse", "A"]);
     rig.a.until_serves(&rig.a);
     assert_eq!(rig.a.proxy.pair().epoch, pair.epoch);
@@ -157,10 +153,7 @@ fn b9_the_takeover_command_runs_where_it_is_given_with_the_role_in_its_environme
     rig.kill_a();
     rig.b.until_serves(&rig.a);
     eventually("it ran when B took over", || ran("B A holder").then_some(()));
-    rig.a.launch();
-    rig.a.until_state(NodeStateName::Offline);
-    let holder = || rig.a.seat(&rig.a).and_then(|seat| seat.holder);
-    eventually("it heard who serves", || (holder().as_deref() == Some("B")).then_some(()));
+    rig.a_returns();
     rig.b.order(&["reverse", "A"]);
     eventually("it ran when B let go", || ran("B A standby").then_some(()));
 }

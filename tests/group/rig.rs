@@ -151,6 +151,14 @@ impl Rig {
         self.a.proxy.kill();
     }
 
+    /// `A`, which was killed, is started again, and has heard that `B` serves.
+    pub(crate) fn a_returns(&mut self) {
+        self.a.launch();
+        self.a.until_state(NodeStateName::Offline);
+        let heard = || self.a.seat(&self.a).is_some_and(|seat| seat.holder.as_deref() == Some("B"));
+        eventually("it has heard who serves", || heard().then_some(()));
+    }
+
     /// The cable of this node's host: `down`, `up`.
     pub(crate) fn cable(&self, node: &Node, state: &str) {
         self.lab.cable(&node.host(), NETWORK, state);
