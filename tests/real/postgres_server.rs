@@ -82,7 +82,7 @@ impl Postgres {
     }
 
     /// Shows this certificate to who asks for TLS, from now on.
-    pub(crate) fn speak_tls(&mut self, cert: &Path, key: &Path) {
+    pub(crate) fn speak_tls(&self, cert: &Path, key: &Path) {
         let data = PathBuf::from(self.data());
         for (from, name) in [(cert, "server.crt"), (key, "server.key")] {
             let to = data.join(name);
@@ -92,12 +92,9 @@ impl Postgres {
                 run(&["chown", SUPERUSER, to.to_str().expect("a path in words")]);
             }
         }
-        let settings = data.join("postgresql.auto.conf");
-        let mut text = fs::read_to_string(&settings).expect("a cluster has it");
-        text.push_str("ssl = on\n");
-        fs::write(settings, text).expect("it can be written");
-        self.kill();
-        self.launch();
+        self.ask("alter system set ssl = on");
+        self.ask("select pg_reload_conf()");
+        eventually("postgres speaks TLS", || (self.ask("show ssl") == "on").then_some(()));
     }
 
     /// `kill -9` of every process of the server at once.

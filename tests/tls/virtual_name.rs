@@ -164,8 +164,8 @@ fn n8_openssl_and_curl_with_common_names_only() {
 /// PostgreSQL begins in plain and asks for TLS then, so its TLS passes through, and `psql` verifies chain and name.
 #[track_caller]
 fn psql_fails_over(made: &Made) {
-    let (mut primary, mut backup) = (Postgres::primary("PG_P"), Postgres::primary("PG_B"));
-    for (server, name, identity) in [(&mut primary, "PG_P", &made.primary), (&mut backup, "PG_B", &made.backup)] {
+    let (mut primary, backup) = (Postgres::primary("PG_P"), Postgres::primary("PG_B"));
+    for (server, name, identity) in [(&primary, "PG_P", &made.primary), (&backup, "PG_B", &made.backup)] {
         server.speak_tls(&identity.with_extension("pem"), &identity.with_extension("key"));
         server.ask(&format!("create table server as select '{name}' as name"));
     }
