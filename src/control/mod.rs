@@ -14,6 +14,7 @@ pub mod link;
 pub mod orders;
 pub mod peer;
 pub mod probe;
+mod program;
 pub mod reload;
 pub mod resolve;
 pub mod seats;

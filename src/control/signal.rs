@@ -2,22 +2,19 @@
 //!
 //! One poll gives one answer: done, not done, or none (the source itself failed), which counts as nothing.
 
-use super::threads::Share;
+use super::{
+    program::{self, Failure},
+    threads::Share,
+};
 use crate::model::{Epoch, HostPort, PairName, spec::SignalSource};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, StatusCode, body::Bytes, header};
 use hyper_util::rt::TokioIo;
-use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     net::{SocketAddr, ToSocketAddrs},
-    process::Stdio,
     time::Duration,
 };
-use tokio::{
-    net::TcpStream,
-    process::{Child, Command},
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 
 /// How long the HTTP source may take.
 const HTTP_DEADLINE: Duration = Duration::from_secs(5);
@@ -55,8 +52,6 @@ pub async fn poll(source: &SignalSource, pair: &PairName, epoch: Epoch, threads:
     }
 }
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
 /// One GET on a connection of its own; polls are seconds apart.
 async fn get(authority: &HostPort, path: &str, lookups: &Share) -> Result<(StatusCode, Bytes), Failure> {
     let (host, port) = (authority.host.clone(), authority.port);
@@ -91,46 +86,12 @@ fn contains(body: &[u8], wanted: &[u8]) -> bool {
     wanted.is_empty() || body.windows(wanted.len()).any(|window| window == wanted)
 }
 
-/// Runs the command in a process group of its own, so that a timeout also ends what it has started.
 async fn run(argv: &[String], limit: Duration, pair: &PairName, epoch: Epoch, starts: &Share) -> Result<bool, Failure> {
-    let (program, arguments) = argv.split_first().ok_or("the command is empty")?;
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .env("FAILBACK_PAIR", &**pair)
-        .env("FAILBACK_EPOCH", epoch.to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .kill_on_drop(true);
-    // It begins with reading the program's file, which may take as long as its file system likes.
-    let started = timeout(limit, starts.run(move || start(&mut command))).await;
-    let (mut child, mut group) =
-        started.map_err(|_| format!("not started within {limit:?}"))?.ok_or("its start panicked")??;
-    let status = timeout(limit, child.wait()).await.map_err(|_| format!("no end within {limit:?}"))??;
-    // What it left running on purpose is its own affair.
-    group.0 = None;
+    let environment = [("FAILBACK_PAIR", pair.to_string()), ("FAILBACK_EPOCH", epoch.to_string())];
+    let status = program::run(argv, &environment, limit, starts).await?;
     match status.code() {
         Some(code) => Ok(code == 0),
         None => Err(format!("ended by a signal ({status})").into()),
-    }
-}
-
-fn start(command: &mut Command) -> std::io::Result<(Child, GroupGuard)> {
-    let child = command.spawn()?;
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    Ok((child, GroupGuard(group)))
-}
-
-/// Ends the whole group when dropped, also when the poll itself is given up.
-struct GroupGuard(Option<Pid>);
-
-impl Drop for GroupGuard {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            let _gone_already = kill_process_group(group, Signal::KILL);
-        }
     }
 }
 

@@ -56,7 +56,9 @@ impl Driver {
         let watched = self.pairs.get(name).is_some_and(|pair| pair.watched);
         for effect in effects {
             match effect {
-                effect if watched => self.carry_out_watched(name, effect),
+                // A machine that only watches decides for itself alone.
+                Effect::Publish(_) | Effect::PollSignal | Effect::Note(_) if watched => {}
+                Effect::Persist(id, record) if watched => self.remember(name, id, record),
                 Effect::StartCheck { check, upstream, timeout } => self.start_check(name, check, upstream, timeout),
                 Effect::Persist(id, record) => self.persist(name, id, record),
                 Effect::Publish(routing) => {
@@ -88,7 +90,7 @@ impl Driver {
         answers.collect()
     }
 
-    pub(super) fn start_check(&mut self, name: &PairName, check: CheckId, upstream: UpstreamName, timeout: Duration) {
+    fn start_check(&mut self, name: &PairName, check: CheckId, upstream: UpstreamName, timeout: Duration) {
         let Some(pair) = self.pairs.get(name) else { return };
         let refused = match pair.addresses(&upstream) {
             Some(_) if self.checks.len() < CHECKS => None,

@@ -13,7 +13,7 @@ use crate::{
         seats::{FromDriver, Layout, SeatOrder},
     },
     decide::{
-        effect::{Effect, PairRecord},
+        effect::{PairRecord, PersistId},
         input::{Input, Stored},
     },
     model::{NodeName, PairName, RouteName, alert::Alert, view::HealthName},
@@ -321,23 +321,12 @@ impl Driver {
         Ok(())
     }
 
-    /// What a watched machine wants is carried out only as far as it looks.
-    pub(super) fn carry_out_watched(&mut self, name: &PairName, effect: Effect) {
-        match effect {
-            Effect::StartCheck { check, upstream, timeout } => self.start_check(name, check, upstream, timeout),
-            Effect::Persist(id, record) => {
-                if let Some(pair) = self.pairs.get_mut(name) {
-                    pair.stored = Stored::Record(record);
-                }
-                self.backlog.push_back((name.clone(), Input::Persisted(id)));
-            }
-            Effect::Answer(ticket, verdict) => {
-                if let Some(asked) = self.asked.remove(&ticket) {
-                    asked.answer(&verdict);
-                }
-            }
-            Effect::Publish(_) | Effect::PollSignal | Effect::Note(_) => {}
+    /// What a machine that only watches has decided is in force for it at once, and on no disk.
+    pub(super) fn remember(&mut self, name: &PairName, id: PersistId, record: Box<PairRecord>) {
+        if let Some(pair) = self.pairs.get_mut(name) {
+            pair.stored = Stored::Record(record);
         }
+        self.backlog.push_back((name.clone(), Input::Persisted(id)));
     }
 }
 

@@ -79,14 +79,14 @@ impl Arranger {
         open: Option<(NodeName, Permit)>,
     ) -> Result<Vec<String>, String> {
         let _turn = self.turn.lock().await;
-        self.arrange_now(copy, open, None).await.map_err(|error| error.to_string())
+        self.arrange_now(copy, open, false).await.map_err(|error| error.to_string())
     }
 
     async fn arrange_now(
         &self,
         copy: Option<Copy>,
         open: Option<(NodeName, Permit)>,
-        careful: Option<&NodeName>,
+        careful: bool,
     ) -> Result<Vec<String>, OrderError> {
         let (reply, running) = oneshot::channel();
         let _stopping = self.driver.send(SeatOrder::Snapshot(reply)).await;
@@ -99,7 +99,7 @@ impl Arranger {
         }
         let mut opened = self.open_seats().clone();
         opened.extend(open.iter().map(|(seat, _)| seat.clone()));
-        let (this, careful) = (self.clone(), careful.is_some());
+        let this = self.clone();
         let planned = move || this.plan(&running, &copies, &opened, careful);
         let planned = tokio::task::spawn_blocking(planned).await.map_err(|_| OrderError::Stopping)?;
         let (plan, layout) = planned?;
@@ -167,7 +167,7 @@ impl Arranger {
             (None, None) => return Err(format!("nothing was ever copied of seat {seat}")),
         };
         let address = self.address_of(copy.shared_address);
-        let arranged = self.arrange_now(Some(copy), Some((seat.clone(), permit.clone())), None).await;
+        let arranged = self.arrange_now(Some(copy), Some((seat.clone(), permit.clone())), false).await;
         arranged.map_err(|error| error.to_string())?;
         self.open_seats().insert(seat.clone());
         if !permit.holds() {
@@ -208,7 +208,7 @@ impl Arranger {
         }
         let same = known.as_ref().is_some_and(|known| known.settings == copy.settings);
         if !same {
-            let arranged = self.arrange_now(Some(copy.clone()), None, None).await;
+            let arranged = self.arrange_now(Some(copy.clone()), None, false).await;
             arranged.map_err(|error| format!("it can't be served here: {error}"))?;
         }
         let (this, taken) = (self.clone(), copy.clone());
@@ -262,13 +262,13 @@ impl Arranger {
             }
         });
         let _stopping = forgotten.await;
-        if let Err(error) = self.arrange_now(None, None, None).await {
+        if let Err(error) = self.arrange_now(None, None, false).await {
             self.event("seats_refused", true, format!("what was copied could not be let go: {error}")).await;
         }
     }
 
     /// Another node's address is added to this node's own interface.
-    fn address_of(&self, seats: Option<ipnet::IpNet>) -> Option<InterfaceAddress> {
+    pub(super) fn address_of(&self, seats: Option<ipnet::IpNet>) -> Option<InterfaceAddress> {
         let own = self.shared_address.as_ref()?;
         Some(InterfaceAddress { address: seats.unwrap_or(own.address), interface: own.interface.clone() })
     }
@@ -290,8 +290,7 @@ impl Arranger {
             let known = self.store().get(&self.me).cloned()?;
             Some(Copy { settings: settings.text().into(), ..known })
         });
-        let careful = (!force).then_some(&self.me);
-        let changes = self.arrange_now(copy, None, careful).await?;
+        let changes = self.arrange_now(copy, None, !force).await?;
         if let Some(settings) = new {
             let this = self.clone();
             let write = move || this.store().write_settings(&this.me, &settings).map(drop);

@@ -9,6 +9,7 @@ use crate::{
         },
         orders::OrderError,
         peer::Saying,
+        program,
         seats::{Permit, SeatOrder},
         witness,
     },
@@ -22,12 +23,8 @@ use crate::{
         view::OrderAnswer,
     },
 };
-use std::{process::Stdio, sync::Arc, time::Duration};
-use tokio::{
-    process::Command,
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{mpsc, oneshot};
 
 /// A witness that is there answers within milliseconds.
 const WITNESS_WAIT: Duration = Duration::from_millis(800);
@@ -193,31 +190,26 @@ impl Group {
     }
 
     pub(super) fn address_of(&self, seat: &NodeName) -> Option<InterfaceAddress> {
-        let own = self.spec.shared_address.as_ref()?;
         let copied = self.arranger.store().get(seat).and_then(|copy| copy.shared_address);
-        Some(InterfaceAddress { address: copied.unwrap_or(own.address), interface: own.interface.clone() })
+        self.arranger.address_of(copied)
     }
 
     fn run_command(&mut self, seat: NodeName, holds: bool, epoch: Epoch) {
-        let Some((program, arguments)) = self.spec.takeover.command.split_first() else { return };
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .env("FAILBACK_NODE", &*self.me)
-            .env("FAILBACK_SEAT", &*seat)
-            .env("FAILBACK_ROLE", if holds { "holder" } else { "standby" })
-            .env("FAILBACK_EPOCH", epoch.to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true);
-        let driver = self.driver.clone();
+        let argv = self.spec.takeover.command.clone();
+        if argv.is_empty() {
+            return;
+        }
+        let environment = [
+            ("FAILBACK_NODE", self.me.to_string()),
+            ("FAILBACK_SEAT", seat.to_string()),
+            ("FAILBACK_ROLE", if holds { "holder" } else { "standby" }.into()),
+            ("FAILBACK_EPOCH", epoch.to_string()),
+        ];
+        let (driver, starts) = (self.driver.clone(), self.starts.clone());
         self.tasks.spawn(async move {
-            let run = async { command.spawn()?.wait().await };
-            let (grave, what) = match timeout(COMMAND_LIMIT, run).await {
-                Ok(Ok(status)) => (!status.success(), format!("{status}")),
-                Ok(Err(error)) => (true, error.to_string()),
-                Err(_) => (true, format!("no end within {COMMAND_LIMIT:?}")),
+            let (grave, what) = match program::run(&argv, &environment, COMMAND_LIMIT, &starts).await {
+                Ok(status) => (!status.success(), status.to_string()),
+                Err(error) => (true, error.to_string()),
             };
             let message = format!("takeover.command for seat {seat} (epoch {epoch}): {what}");
             let _stopping = driver.send(SeatOrder::Event { kind: "takeover_command", grave, message }).await;

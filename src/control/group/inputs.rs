@@ -131,10 +131,9 @@ impl Group {
             }
             Done::Address(_, _, None) | Done::Nothing => {}
             Done::About(node, about) => drop(self.about.insert(node, about)),
-            Done::Changed(nodes) => {
+            Done::Changed => {
                 let me = self.me.clone();
                 self.was_written(&me);
-                self.poke(&nodes);
             }
             Done::Left => {
                 if let Some(reply) = self.leaving.take() {
@@ -209,7 +208,7 @@ impl Group {
                     if let Some(reply) = reply {
                         let _gone = reply.send(answer.map(|changes| ReloadAnswer { changes }));
                     }
-                    if changed { Done::Changed(Vec::new()) } else { Done::Nothing }
+                    if changed { Done::Changed } else { Done::Nothing }
                 });
             }
         }

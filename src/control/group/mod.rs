@@ -31,6 +31,7 @@ use super::{
     peer::{PeerEvent, PeerLinks},
     seats::{FromDriver, Permit, SeatOrder},
     sync,
+    threads::Share,
 };
 use crate::{
     decide::{
@@ -42,9 +43,10 @@ use crate::{
         },
     },
     model::{
-        Epoch, NodeName, PairName, Time,
+        Epoch, NodeName, PairName, RouteName, Time,
         alert::Alert,
         group::GroupSpec,
+        revision::Revision,
         view::{
             OrderAnswer,
             group::{GroupView, SyncView},
@@ -92,10 +94,13 @@ enum Done {
     Gone(NodeName),
     Address(NodeName, mpsc::Receiver<AddressEvent>, Option<AddressEvent>),
     About(NodeName, sync::About),
-    Changed(Vec<NodeName>),
+    Changed,
     Left,
     Nothing,
 }
+
+/// Pairs and routes.
+type Names = (Vec<PairName>, Vec<RouteName>);
 
 /// The task's state.
 struct Group {
@@ -127,6 +132,10 @@ struct Group {
     asked_about: Time,
     /// What is shown is behind.
     changed: bool,
+    /// Commands are started on these.
+    starts: Share,
+    /// The names in each seat's settings of that revision.
+    names: BTreeMap<NodeName, (Option<Revision>, Names)>,
 }
 
 /// The channels that lead to the group.
@@ -219,6 +228,7 @@ impl Group {
 
     fn refresh(&mut self) {
         self.changed = false;
+        self.learn_names();
         let view = Arc::new(self.make_view());
         self.show(&view);
         self.view.send_replace(view);

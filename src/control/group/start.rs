@@ -10,6 +10,7 @@ use crate::{
         peer::{PairingKey, PeerError, PeerLinks, PeerSpec, Saying},
         seats::{FromDriver, SeatOrder},
         sync::{self, Copy, SeatStore, StoreError},
+        threads::Share,
     },
     decide::{
         NodeMachine,
@@ -149,6 +150,8 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
         started: now,
         asked_about: now,
         changed: false,
+        starts: Share::default(),
+        names: BTreeMap::new(),
     };
     let inbox = Inbox { events, asked, requests, driver: from_driver, stop };
     Ok(Ready { orders: GroupOrders::new(requests_out, shown), task: tokio::spawn(group.run(inbox)) })

@@ -59,10 +59,23 @@ impl Group {
         }
     }
 
+    /// Settings are read when they changed, not each time they are looked at.
+    pub(super) fn learn_names(&mut self) {
+        let store = self.arranger.store();
+        self.names.retain(|seat, _| store.get(seat).is_some());
+        for copy in store.seats() {
+            let head = copy.lineage.head();
+            if self.names.get(&copy.seat).is_none_or(|(known, _)| known.as_ref() != head) {
+                let names = Settings::received(copy.settings.clone()).names();
+                self.names.insert(copy.seat.clone(), (head.cloned(), names));
+            }
+        }
+    }
+
     fn seat_view(&self, seat: &NodeName, status: SeatStatus) -> SeatView {
         let store = self.arranger.store();
         let copy = store.get(seat);
-        let (pairs, routes) = copy.map(|copy| Settings::received(copy.settings.clone()).names()).unwrap_or_default();
+        let (pairs, routes) = self.names.get(seat).map(|(_, names)| names.clone()).unwrap_or_default();
         let address = self.addresses.get(seat).map(|its| its.address).or(copy.and_then(|copy| copy.shared_address));
         SeatView {
             seat: seat.clone(),

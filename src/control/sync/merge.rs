@@ -125,4 +125,16 @@ mod tests {
         assert_eq!(to(&format!("{OWN}[alerts]\nto = \"own\"\n"), &both[..1]), "own");
         assert_eq!(to(OWN, &both[..1]), "Y");
     }
+
+    #[test]
+    fn a_backup_node_keeps_what_is_its_own() {
+        let with = |own: &str, settings: &str| -> Table {
+            merged(own, &"B".into(), [(&NodeName::from("A"), settings)].into_iter()).unwrap().parse().unwrap()
+        };
+        let table = with("[node]\nname = \"B\"\n[pairs.OLD]\nbackups = []\n", &seat("V"));
+        assert_eq!(table["node"]["name"].as_str(), Some("B"));
+        assert!(table["pairs"].get("OLD").is_none() && table["pairs"].get("V").is_some());
+        let forged = with("[node]\nname = \"A\"\n", "[node]\nname = \"C\"\n[pairs.V]\n");
+        assert_eq!(forged["node"]["name"].as_str(), Some("A"));
+    }
 }

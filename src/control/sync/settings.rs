@@ -40,20 +40,6 @@ impl Settings {
         &self.0
     }
 
-    /// The text of a configuration with what is this node's own in `text` and these settings in place of its own.
-    ///
-    /// # Errors
-    /// [`Unreadable`], for either of the two.
-    pub fn within(&self, text: &str) -> Result<String, Unreadable> {
-        let mut whole: Table = text.parse()?;
-        let theirs: Table = self.0.parse()?;
-        for key in TRAVELS {
-            whole.remove(key);
-        }
-        whole.extend(theirs.into_iter().filter(|(key, _)| TRAVELS.contains(&key.as_str())));
-        Ok(whole.to_string())
-    }
-
     /// The revision that they are if they were made from `parent`.
     #[must_use]
     pub fn revision(&self, parent: Option<&Revision>) -> Revision {
@@ -83,17 +69,6 @@ mod tests {
         for seats in ["pairs", "routes", "alerts"] {
             assert!(settings.text().contains(seats), "no {seats} in {}", settings.text());
         }
-    }
-
-    #[test]
-    fn a_backup_node_keeps_what_is_its_own() {
-        let settings = Settings::of(SEAT).unwrap();
-        let merged = settings.within("[node]\nname = \"B\"\n[pairs.OLD]\nbackups = []\n").unwrap();
-        let table: Table = merged.parse().unwrap();
-        assert_eq!(table["node"]["name"].as_str(), Some("B"));
-        assert!(table["pairs"].get("OLD").is_none() && table["pairs"].get("V").is_some());
-        let forged = Settings::received("[node]\nname = \"C\"\n[pairs.V]\n".into());
-        assert_eq!(forged.within(OWN).unwrap().parse::<Table>().unwrap()["node"]["name"].as_str(), Some("A"));
     }
 
     #[test]
