@@ -2,7 +2,7 @@
 
 use crate::{
     common::{
-        address::{free_port, own_ip},
+        address::{free_ports, own_ip},
         admin::Admin,
         proxy::Proxy,
         server::Server,
@@ -81,7 +81,8 @@ impl Node {
 pub(crate) fn launched(pair: &str, rest: &str) -> Proxy {
     let ip = own_ip();
     let wrapper = ["env", "FAILBACK_LOG=trace"].map(Into::into).to_vec();
-    let mut proxy = Proxy::at(free_port(ip), Admin::Tcp(free_port(ip)), wrapper, pair);
+    let [route, api] = free_ports(ip);
+    let mut proxy = Proxy::at(route, Admin::Tcp(api), wrapper, pair);
     let text = fs::read_to_string(proxy.config()).unwrap();
     fs::write(proxy.config(), format!("{text}\n{rest}")).unwrap();
     proxy.launch();

@@ -26,5 +26,12 @@ pub(crate) fn own_address() -> SocketAddr {
 
 /// A port of `ip` nothing listens on.
 pub(crate) fn free_port(ip: IpAddr) -> SocketAddr {
-    TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr()).expect("a free port")
+    let [port] = free_ports(ip);
+    port
+}
+
+/// Ports of `ip` nothing listens on, no two alike: each is held until all are there.
+pub(crate) fn free_ports<const COUNT: usize>(ip: IpAddr) -> [SocketAddr; COUNT] {
+    let held: [TcpListener; COUNT] = std::array::from_fn(|_| TcpListener::bind((ip, 0)).expect("a free port"));
+    held.map(|listener| listener.local_addr().expect("an address"))
 }

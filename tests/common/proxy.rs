@@ -2,7 +2,7 @@
 
 use super::{
     SOON,
-    address::{free_port, own_ip},
+    address::{free_ports, own_ip},
     admin::Admin,
     client::Client,
     eventually,
@@ -75,8 +75,8 @@ impl Proxy {
 
     /// Writes the configuration, starts nothing.
     pub(crate) fn prepared(pair: &str) -> Self {
-        let ip = own_ip();
-        Self::at(free_port(ip), Admin::Tcp(free_port(ip)), Vec::new(), pair)
+        let [route, admin] = free_ports(own_ip());
+        Self::at(route, Admin::Tcp(admin), Vec::new(), pair)
     }
 
     /// The same at addresses of choice, the program being executed by `wrapper`.

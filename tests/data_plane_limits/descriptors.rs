@@ -3,7 +3,7 @@
 
 use crate::{
     common::{
-        address::{free_port, own_ip},
+        address::{free_ports, own_ip},
         admin::Admin,
         client::Client,
         eventually,
@@ -24,7 +24,8 @@ fn without_descriptors_accepting_pauses_and_recovers() {
     let ip = own_ip();
     let wrapper = ["prlimit", "--nofile=400:400", "--"].map(Into::into).to_vec();
     let pair = format!("primary = {}\nbackups = [{}]", primary.toml(), backup.toml());
-    let mut proxy = Proxy::at(free_port(ip), Admin::Tcp(free_port(ip)), wrapper, &pair);
+    let [route, api] = free_ports(ip);
+    let mut proxy = Proxy::at(route, Admin::Tcp(api), wrapper, &pair);
     proxy.launch();
     let pid = proxy.process().id();
     let mut lives = proxy.client();
@@ -59,8 +60,8 @@ fn clients_and_the_apis_clients_together_leave_the_checks_their_descriptors() {
     );
     let wrapper = ["prlimit", "--nofile=1024:1024", "--"].map(Into::into).to_vec();
     let ip = own_ip();
-    let api = free_port(ip);
-    let mut proxy = Proxy::at(free_port(ip), Admin::Tcp(api), wrapper, &pair);
+    let [route, api] = free_ports(ip);
+    let mut proxy = Proxy::at(route, Admin::Tcp(api), wrapper, &pair);
     proxy.launch();
 
     let crowd: Vec<_> = (0..600).map(|_| TcpStream::connect(proxy.route).unwrap()).collect();
