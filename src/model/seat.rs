@@ -85,6 +85,8 @@ labelled! {
         NotHolder = "not_holder": "the node asked does not hold the seat",
         /// Nobody is heard holding it: it would have to be taken, at the price of what only the holder has.
         HolderNotHeard = "holder_not_heard": "the seat's holder is not heard; `takeover --force` takes it nevertheless",
+        /// It started a moment ago, or the way there leads one way only.
+        NotHeardThere = "not_heard_there": "the other node does not hear this one, or not yet: try again in a moment",
         /// It could not be pulled what changed.
         SyncFailed = "sync_failed": "what changed could not be pulled from the holder",
         /// A grant holds for a bounded time.

@@ -69,12 +69,11 @@ impl NodeMachine {
 
     /// The holder wants to be rid of the seat.
     fn invited(&mut self, now: Time, from: &NodeName, seat: NodeName, adopt: bool) {
-        let refusal = if self.work.is_some() {
-            Some(SeatRefusal::Busy)
-        } else if self.heard_holder(now, &seat).as_ref() != Some(from) {
-            Some(SeatRefusal::NotHolder)
-        } else {
-            None
+        let refusal = match self.heard_holder(now, &seat) {
+            _ if self.work.is_some() => Some(SeatRefusal::Busy),
+            Some(holder) if holder == *from => None,
+            Some(_) => Some(SeatRefusal::NotHolder),
+            None => Some(SeatRefusal::NotHeardThere),
         };
         if let Some(why) = refusal {
             return self.tell(from, Message::Refuse { seat, ask: super::AskId(0), why });
