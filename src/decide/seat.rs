@@ -235,9 +235,12 @@ impl NodeMachine {
         self.beat(now);
     }
 
-    /// A node that is alone and reaches no witness changes no pair's side.
+    /// A node that is alone and reaches no witness changes no pair's side. A peer that was joined a moment ago is not missed yet.
     fn watch_isolation(&mut self, now: Time) {
-        let alone = !self.peers.is_empty() && !self.peers.values().any(|peer| self.is_near(now, peer));
+        let recent = now - self.spec.heartbeat * LATE;
+        let awaits = self.may_change == Some(true);
+        let near = |peer: &Peer| peer.hearing.heard_since(recent) || (awaits && peer.hearing.is_awaited(recent));
+        let alone = !self.peers.is_empty() && !self.peers.values().any(near);
         if alone {
             self.ask_witnesses(now, self.spec.heartbeat.max(Duration::from_millis(500)));
         }

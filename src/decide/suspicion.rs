@@ -120,6 +120,12 @@ impl Hearing {
         self.link.last.max(self.beacon.last).is_some_and(|last| last >= time)
     }
 
+    /// Was it not heard at all yet, and is that no wonder, because we listen only since `time` or later?
+    #[must_use]
+    pub fn is_awaited(&self, time: Time) -> bool {
+        self.boot.is_none() && self.since >= time
+    }
+
     /// How it stands.
     #[must_use]
     pub fn suspicion(&self, now: Time, heartbeat: Duration, timeout: Duration) -> Suspicion {
@@ -177,6 +183,14 @@ mod tests {
         assert_eq!(hearing.hear(at(300), Path::PeerLink, 8, 1), Worth::Life);
         assert_eq!(hearing.hear(at(400), Path::PeerLink, 8, 1), Worth::Nothing);
         assert_eq!(hearing.silent_since(), at(300));
+    }
+
+    #[test]
+    fn who_was_never_heard_is_awaited_for_a_moment() {
+        let mut hearing = Hearing::new(at(1000));
+        assert!(hearing.is_awaited(at(1000)) && !hearing.is_awaited(at(1001)));
+        hearing.hear(at(1000), Path::Beacon, 7, 1);
+        assert!(!hearing.is_awaited(at(1000)), "it is heard or not from now on");
     }
 
     #[test]

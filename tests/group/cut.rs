@@ -67,6 +67,7 @@ fn b10_a_backup_that_is_cut_off_takes_over_nothing() {
     rig.kill_a();
     rig.b.never_serves(&rig.a, LONG);
     assert!(!rig.b.has_address(&rig.lab));
+    assert_eq!(rig.b.told_of("cut_off"), 1);
     // Once it sees the world again, there is somebody to take over from.
     rig.cable(&rig.b, "up");
     rig.b.until_serves(&rig.a);

@@ -23,6 +23,7 @@ fn b1_joined_from_the_intended_primary_the_backup_has_a_copy_within_seconds() {
         assert_eq!((a.role, a.state), (Role::Primary, NodeStateName::Online), "as {} sees it", node.name);
         assert_eq!((b.role, b.state), (Role::Backup, NodeStateName::Standby), "as {} sees it", node.name);
         assert_eq!((&*a.address, &*b.address), (&*rig.a.peer(), &*rig.b.peer()));
+        assert_eq!(node.told_of("cut_off"), 0, "{} was started and joined, and missed nobody", node.name);
     }
     let seat = rig.b.seat(&rig.a).expect("the seat");
     assert_eq!((seat.here, seat.degraded, seat.holder.as_deref()), (false, false, Some("A")));

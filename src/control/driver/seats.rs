@@ -38,8 +38,10 @@ pub(super) struct Seats {
     layout: Layout,
     open: BTreeSet<NodeName>,
     holders: BTreeMap<NodeName, Option<NodeName>>,
-    /// This node is alone and cut off: no pair changes sides.
+    /// This node is alone and cut off: no pair changes sides. So it begins, until somebody is heard.
     pub(super) cut_off: bool,
+    /// That was said.
+    called_cut_off: bool,
     /// What stands about the group.
     pub(super) standing: Vec<Alert>,
     closing: JoinSet<()>,
@@ -52,7 +54,8 @@ impl Seats {
             layout: Layout::new(),
             open: BTreeSet::new(),
             holders: BTreeMap::new(),
-            cut_off: false,
+            cut_off: true,
+            called_cut_off: false,
             standing: Vec::new(),
             closing: JoinSet::new(),
         }
@@ -268,10 +271,12 @@ impl Driver {
         let Some(seats) = &mut self.seats else { return };
         if std::mem::replace(&mut seats.cut_off, !may) == may {
             let (kind, message) = match may {
-                true => ("not_cut_off", "this node is heard, or reaches a witness, again"),
+                true => ("not_cut_off", "this node hears another, or reaches a witness, again"),
                 false => ("cut_off", "this node hears no other and reaches no witness: no pair changes sides"),
             };
-            self.chronicle.node(&self.journal, kind, !may, message.into());
+            if std::mem::replace(&mut seats.called_cut_off, !may) || !may {
+                self.chronicle.node(&self.journal, kind, !may, message.into());
+            }
             self.links_changed();
         }
     }

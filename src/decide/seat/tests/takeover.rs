@@ -173,3 +173,14 @@ fn x4_a_holder_that_is_cut_off_serves_on_but_changes_no_side() {
     world.run(30.0);
     assert_eq!((world.machine.state(), world.machine.may_change_sides()), (NodeStateName::Online, false));
 }
+
+#[test]
+fn x4_a_node_that_was_just_joined_is_not_missed_before_it_could_be_heard() {
+    let mut world = World::start(ALPHA, Role::Primary, true, Stored::Nothing, &[], &[ALPHA]);
+    world.witness = false;
+    world.run(1.0);
+    world.input(Input::Joined(BRAVO.into(), Role::Backup));
+    assert!(world.machine.may_change_sides());
+    world.run(1.0);
+    assert!(!world.machine.may_change_sides(), "after three heartbeats it is");
+}
