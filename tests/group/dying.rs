@@ -1,10 +1,10 @@
 //! The holder dies, in one way or another, and its successor serves.
 
 use crate::{
-    common::{proxy::PAIR, throughout, within},
+    common::{eventually, proxy::PAIR, throughout, within},
     fleet::{Fleet, Ledger},
     node::{PRIMARY_TIMEOUT, Wishes},
-    rig::Rig,
+    rig::{NETWORK, Rig},
 };
 use failback::model::{
     Side,
@@ -93,9 +93,12 @@ fn g4_a_returning_node_stays_offline_at_its_fallback_address_and_takes_no_client
     rig.a.until_state(NodeStateName::Offline);
     rig.a.never_serves(&rig.a, 2 * PRIMARY_TIMEOUT);
     assert!(!rig.a.has_address(&rig.lab));
-    within(Duration::from_secs(10), "it is manageable at its fallback address", || {
-        rig.lab.run("a", "ip -oneline address show").contains(" 10.77.0.121/").then_some(())
-    });
+    let manageable = || rig.lab.run("a", "ip -oneline address show").contains(" 10.77.0.121/");
+    within(Duration::from_secs(10), "it is manageable at its fallback address", || manageable().then_some(()));
+    for time in ["once", "twice"] {
+        rig.lab.run("a", &format!("ip address del 10.77.0.121/24 dev {NETWORK}"));
+        eventually(&format!("the address is back, which was removed {time}"), || manageable().then_some(()));
+    }
     let row = rig.b.row(&rig.a).expect("a row");
     assert_eq!(row.state, NodeStateName::Offline);
     assert!(row.fallback_address.is_some_and(|address| address.starts_with("10.77.0.121")));

@@ -130,6 +130,7 @@ impl Group {
                 }
             }
             Done::Address(_, _, None) | Done::Nothing => {}
+            Done::Fallback(events, event) => self.fallback_says(events, event),
             Done::About(node, about) => drop(self.about.insert(node, about)),
             Done::Changed => {
                 let me = self.me.clone();

@@ -14,6 +14,7 @@
 mod arrange;
 mod copies;
 mod effects;
+mod fallback;
 mod inputs;
 mod orders;
 mod record;
@@ -93,6 +94,7 @@ enum Done {
     },
     Gone(NodeName),
     Address(NodeName, mpsc::Receiver<AddressEvent>, Option<AddressEvent>),
+    Fallback(mpsc::Receiver<AddressEvent>, AddressEvent),
     About(NodeName, sync::About),
     Changed,
     Left,

@@ -2,12 +2,7 @@
 
 use super::{Group, newest};
 use crate::{
-    control::{
-        address::{Held, HoldSpec, guard},
-        clock::wall_now,
-        seats::SeatOrder,
-        sync::Settings,
-    },
+    control::{clock::wall_now, seats::SeatOrder, sync::Settings},
     decide::seat::SeatStatus,
     model::{
         NodeName, Time,
@@ -18,7 +13,6 @@ use crate::{
     },
 };
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// A sync that failed and stays so is worth an alert.
 const FAILED_FOR: Duration = Duration::from_secs(30);
@@ -181,38 +175,6 @@ impl Group {
                 None if seat.last_sync.as_ref().is_some_and(|sync| sync.result == SyncResult::Running) => {}
                 None => drop(self.standing.remove(&key)),
             }
-        }
-    }
-
-    /// A primary node that serves nothing stays manageable by its fallback address.
-    pub(super) fn mind_fallback(&mut self) {
-        let Some(address) = self.spec.fallback_address.clone() else { return };
-        let displaced = self.machine.role() == Role::Primary
-            && self.machine.seats().any(|(seat, status)| {
-                status.home == self.me && seat == &status.home && status.holder.is_some_and(|holder| holder != self.me)
-            });
-        match (&self.fallback, displaced && self.held.is_empty()) {
-            (None, true) if !self.fallback_failed => {
-                let (events, _nobody) = mpsc::channel(16);
-                let primary_timeout = self.spec.takeover.primary_timeout;
-                let spec = HoldSpec { address: address.clone(), primary_timeout, guard: guard::THIS_PROGRAM.into() };
-                match Held::take(spec, events) {
-                    Ok(held) => {
-                        held.confirm();
-                        self.fallback = Some(held);
-                        self.event("fallback_address", false, format!("manageable by {}", address.address));
-                    }
-                    Err(error) => {
-                        self.fallback_failed = true;
-                        self.event("fallback_address", true, format!("the fallback address can't be added: {error}"));
-                    }
-                }
-            }
-            (Some(_), false) => self.fallback = None,
-            _ => {}
-        }
-        if !displaced {
-            self.fallback_failed = false;
         }
     }
 }

@@ -1,0 +1,88 @@
+//! The fallback address: a primary node whose seat another one holds stays manageable by it.
+
+use super::{Done, Group};
+use crate::{
+    control::address::{AddressEvent, Held, HoldSpec, Loss, guard},
+    model::{causes::chain, group::Role},
+};
+use tokio::sync::mpsc;
+
+/// Of this address, on their way at most.
+const EVENTS: usize = 16;
+
+impl Group {
+    /// Takes it or gives it up, as things are.
+    pub(super) fn mind_fallback(&mut self) {
+        let Some(address) = self.spec.fallback_address.clone() else { return };
+        let displaced = self.machine.role() == Role::Primary
+            && self.machine.seats().any(|(seat, status)| {
+                status.home == self.me && seat == &status.home && status.holder.is_some_and(|holder| holder != self.me)
+            });
+        match (&self.fallback, displaced && self.held.is_empty()) {
+            (None, true) if !self.fallback_failed => {
+                let (events_out, events) = mpsc::channel(EVENTS);
+                let primary_timeout = self.spec.takeover.primary_timeout;
+                let spec = HoldSpec { address: address.clone(), primary_timeout, guard: guard::THIS_PROGRAM.into() };
+                match Held::take(spec, events_out) {
+                    Ok(held) => {
+                        held.confirm();
+                        self.fallback = Some(held);
+                        self.watch_fallback(events);
+                        self.event("fallback_address", false, format!("manageable by {}", address.address));
+                    }
+                    Err(error) => {
+                        let why = format!("the fallback address can't be added: {}", chain(&error));
+                        self.give_fallback_up(why);
+                    }
+                }
+            }
+            (Some(_), false) => self.fallback = None,
+            _ => {}
+        }
+        if !displaced {
+            self.fallback_failed = false;
+        }
+    }
+
+    fn watch_fallback(&mut self, mut events: mpsc::Receiver<AddressEvent>) {
+        self.tasks.spawn(async move {
+            match events.recv().await {
+                Some(event) => Done::Fallback(events, event),
+                None => Done::Nothing,
+            }
+        });
+    }
+
+    /// It is worth less than the shared one: what befalls it is told, and changes nothing else.
+    pub(super) fn fallback_says(&mut self, events: mpsc::Receiver<AddressEvent>, event: AddressEvent) {
+        if self.fallback.is_none() {
+            return;
+        }
+        match event {
+            AddressEvent::Conflict(mac) => {
+                let message = format!("another host ({mac}) claims this node's fallback address");
+                self.event("address_conflict", true, message);
+            }
+            AddressEvent::ConflictOver => {
+                self.event("address_conflict_over", false, "the fallback address is claimed once".into());
+            }
+            AddressEvent::Restored => {
+                self.event("address_restored", true, "the fallback address was gone and is there again".into());
+            }
+            // After a gap it is simply taken again.
+            AddressEvent::Lost(Loss::NotRenewed(_)) => {
+                self.fallback = None;
+                return;
+            }
+            AddressEvent::Lost(loss @ Loss::Refused(_)) => {
+                return self.give_fallback_up(format!("the fallback address is lost: {loss}"));
+            }
+        }
+        self.watch_fallback(events);
+    }
+
+    fn give_fallback_up(&mut self, why: String) {
+        (self.fallback, self.fallback_failed) = (None, true);
+        self.event("fallback_address", true, why);
+    }
+}
