@@ -13,6 +13,8 @@ mod cut;
 #[cfg(test)]
 mod dying;
 #[cfg(test)]
+mod edits;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod fleet;

@@ -10,14 +10,13 @@ use crate::{
         sync::{Copy, Declined, NotApplied, SeatStore, Settings, Update, merged},
     },
     decide::effect::PairRecord,
-    model::{Epoch, NodeName, PairName, RouteName, causes::chain, file, group::InterfaceAddress, revision::Revision},
+    model::{Epoch, NodeName, PairName, RouteName, causes::chain, file, group::InterfaceAddress},
 };
-use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
-    fs, io,
+    io,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -38,25 +37,8 @@ pub(super) struct Arranger {
     pub(super) driver: mpsc::Sender<SeatOrder>,
     /// One at a time.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
-}
-
-/// The settings of this node's own seat as they were taken from its file last, and what they became.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Imported {
-    file: Revision,
-    head: Revision,
-}
-
-/// What this node's file says of its own seat, beside what is known of it.
-enum Own {
-    /// The same.
-    InStep,
-    /// Something new, which was made from what is known.
-    Changed(Settings),
-    /// Nothing new: the seat was changed on another node since.
-    Behind,
-    /// Both.
-    Both(Settings),
+    /// This node's file says something else than what it serves.
+    pub(super) file_behind: Arc<AtomicBool>,
 }
 
 impl Arranger {
@@ -72,19 +54,16 @@ impl Arranger {
         let _stopping = self.driver.send(SeatOrder::Event { kind, grave, message }).await;
     }
 
-    /// Runs all that is known, with this copy in place of what is known of its seat, and this seat opened.
-    pub(super) async fn arrange(
-        &self,
-        copy: Option<Copy>,
-        open: Option<(NodeName, Permit)>,
-    ) -> Result<Vec<String>, String> {
+    /// Runs all that is known.
+    pub(super) async fn arrange(&self) -> Result<Vec<String>, String> {
         let _turn = self.turn.lock().await;
-        self.arrange_now(copy, open, false).await.map_err(|error| error.to_string())
+        self.arrange_now(Vec::new(), None, false).await.map_err(|error| error.to_string())
     }
 
-    async fn arrange_now(
+    /// Runs all that is known, with these copies in place of what is known of their seats, and this seat opened.
+    pub(super) async fn arrange_now(
         &self,
-        copy: Option<Copy>,
+        news: Vec<Copy>,
         open: Option<(NodeName, Permit)>,
         careful: bool,
     ) -> Result<Vec<String>, OrderError> {
@@ -92,11 +71,9 @@ impl Arranger {
         let _stopping = self.driver.send(SeatOrder::Snapshot(reply)).await;
         let running = running.await.map_err(|_| OrderError::Stopping)?;
         let mut copies: Vec<Copy> = self.store().seats().cloned().collect();
-        if let Some(copy) = copy {
-            copies.retain(|known| known.seat != copy.seat);
-            copies.push(copy);
-            copies.sort_by(|one, other| one.seat.cmp(&other.seat));
-        }
+        copies.retain(|known| news.iter().all(|copy| copy.seat != known.seat));
+        copies.extend(news);
+        copies.sort_by(|one, other| one.seat.cmp(&other.seat));
         let mut opened = self.open_seats().clone();
         opened.extend(open.iter().map(|(seat, _)| seat.clone()));
         let this = self.clone();
@@ -159,7 +136,7 @@ impl Arranger {
         permit: Permit,
     ) -> Result<Option<InterfaceAddress>, String> {
         let _turn = self.turn.lock().await;
-        let new = if seat == self.me { self.new_settings(false).await? } else { None };
+        let new = if seat == self.me { self.new_in_file().await? } else { None };
         let copy = match (self.store().get(&seat).cloned(), &new) {
             (Some(copy), None) => copy,
             (Some(copy), Some(settings)) => Copy { settings: settings.text().into(), ..copy },
@@ -167,7 +144,7 @@ impl Arranger {
             (None, None) => return Err(format!("nothing was ever copied of seat {seat}")),
         };
         let address = self.address_of(copy.shared_address);
-        let arranged = self.arrange_now(Some(copy), Some((seat.clone(), permit.clone())), false).await;
+        let arranged = self.arrange_now(vec![copy], Some((seat.clone(), permit.clone())), false).await;
         arranged.map_err(|error| error.to_string())?;
         self.open_seats().insert(seat.clone());
         if !permit.holds() {
@@ -208,7 +185,7 @@ impl Arranger {
         }
         let same = known.as_ref().is_some_and(|known| known.settings == copy.settings);
         if !same {
-            let arranged = self.arrange_now(Some(copy.clone()), None, false).await;
+            let arranged = self.arrange_now(vec![copy.clone()], None, false).await;
             arranged.map_err(|error| format!("it can't be served here: {error}"))?;
         }
         let (this, taken) = (self.clone(), copy.clone());
@@ -262,7 +239,7 @@ impl Arranger {
             }
         });
         let _stopping = forgotten.await;
-        if let Err(error) = self.arrange_now(None, None, false).await {
+        if let Err(error) = self.arrange_now(Vec::new(), None, false).await {
             self.event("seats_refused", true, format!("what was copied could not be let go: {error}")).await;
         }
     }
@@ -271,89 +248,5 @@ impl Arranger {
     pub(super) fn address_of(&self, seats: Option<ipnet::IpNet>) -> Option<InterfaceAddress> {
         let own = self.shared_address.as_ref()?;
         Some(InterfaceAddress { address: seats.unwrap_or(own.address), interface: own.interface.clone() })
-    }
-
-    /// The configuration file is read again.
-    pub(super) async fn reload(&self, force: bool) -> Result<Vec<String>, OrderError> {
-        let _turn = self.turn.lock().await;
-        let holds = self.open_seats().contains(&self.me);
-        let new = match holds {
-            true => self.new_settings(force).await.map_err(OrderError::Refused)?,
-            false => None,
-        };
-        if !holds && self.own_changed()? {
-            let why = "this node does not hold its seat: the routes, pairs and alerts in its file count again when it does; undo their \
-                       change, or order `reverse` first";
-            return Err(OrderError::Refused(why.into()));
-        }
-        let copy = new.as_ref().and_then(|settings| {
-            let known = self.store().get(&self.me).cloned()?;
-            Some(Copy { settings: settings.text().into(), ..known })
-        });
-        let changes = self.arrange_now(copy, None, !force).await?;
-        if let Some(settings) = new {
-            let this = self.clone();
-            let write = move || this.store().write_settings(&this.me, &settings).map(drop);
-            let written = tokio::task::spawn_blocking(write).await.map_err(|_| OrderError::Stopping)?;
-            written.map_err(|error| OrderError::Refused(chain(&error)))?;
-            self.remember_import();
-        }
-        Ok(changes)
-    }
-
-    /// Settings in this node's file that are not known yet.
-    async fn new_settings(&self, force: bool) -> Result<Option<Settings>, String> {
-        match self.own_settings().map_err(|error| chain(&*error))? {
-            Own::InStep => Ok(None),
-            Own::Changed(settings) => Ok(Some(settings)),
-            Own::Both(settings) if force => Ok(Some(settings)),
-            Own::Behind | Own::Both(_) => {
-                let what =
-                    "this node's file is behind: its seat was changed on another node, and that is what is served";
-                self.event("file_behind", true, what.into()).await;
-                Ok(None)
-            }
-        }
-    }
-
-    fn own_changed(&self) -> Result<bool, OrderError> {
-        let own = self.own_settings().map_err(|error| OrderError::BadConfig(chain(&*error)))?;
-        Ok(self.store().get(&self.me).is_some() && matches!(own, Own::Changed(_) | Own::Both(_)))
-    }
-
-    fn own_settings(&self) -> Result<Own, Box<dyn std::error::Error + Send + Sync>> {
-        let settings = Settings::of(&self.own_text()?)?;
-        let Some(known) = self.store().get(&self.me).cloned() else { return Ok(Own::Changed(settings)) };
-        let Some(head) = known.lineage.head() else { return Ok(Own::Changed(settings)) };
-        if known.settings == settings.text() {
-            return Ok(Own::InStep);
-        }
-        let imported: Option<Imported> =
-            fs::read(self.imported_path()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let Some(Imported { file, head: then }) = imported else { return Ok(Own::Both(settings)) };
-        Ok(match (settings.revision(None) == file, then == *head) {
-            (true, _) => Own::Behind,
-            (false, true) => Own::Changed(settings),
-            (false, false) => Own::Both(settings),
-        })
-    }
-
-    fn imported_path(&self) -> PathBuf {
-        self.state_dir.join("seats").join("imported")
-    }
-
-    /// What the file says now is what is known now, or came before it.
-    fn remember_import(&self) {
-        let imported = || {
-            let settings = Settings::of(&self.own_text().ok()?).ok()?;
-            let known = self.store().get(&self.me).cloned()?;
-            (known.settings == settings.text()).then_some(())?;
-            serde_json::to_vec(&Imported { file: settings.revision(None), head: known.lineage.head()?.clone() }).ok()
-        };
-        if let Some(bytes) = imported()
-            && let Err(error) = crate::control::disk::replace(&self.imported_path(), &bytes)
-        {
-            tracing::warn!(%error, "how far the file was taken over could not be written down");
-        }
     }
 }

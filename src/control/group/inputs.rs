@@ -132,10 +132,7 @@ impl Group {
             Done::Address(_, _, None) | Done::Nothing => {}
             Done::Fallback(events, event) => self.fallback_says(events, event),
             Done::About(node, about) => drop(self.about.insert(node, about)),
-            Done::Changed => {
-                let me = self.me.clone();
-                self.was_written(&me);
-            }
+            Done::Changed => self.served().iter().for_each(|seat| self.was_written(seat)),
             Done::Left => {
                 if let Some(reply) = self.leaving.take() {
                     let message = "this node is in no group any more; what it had copied is removed".into();

@@ -13,6 +13,7 @@
 
 mod arrange;
 mod copies;
+mod edits;
 mod effects;
 mod fallback;
 mod inputs;
@@ -180,7 +181,7 @@ impl Group {
         self.timed();
         let arranger = self.arranger.clone();
         self.tasks.spawn(async move {
-            if let Err(why) = arranger.arrange(None, None).await {
+            if let Err(why) = arranger.arrange().await {
                 arranger.event("seats_refused", true, format!("what was copied can't be watched here: {why}")).await;
             }
             Done::Nothing

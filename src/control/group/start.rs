@@ -120,6 +120,7 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
         open: Arc::default(),
         driver: driver.clone(),
         turn: Arc::default(),
+        file_behind: Arc::default(),
     };
     let (view, shown) = watch::channel(Arc::new(nothing_yet(spec, &links)));
     let group = Group {

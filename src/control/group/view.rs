@@ -12,7 +12,7 @@ use crate::{
         view::group::{GroupView, NodeView, SeatView, SyncResult},
     },
 };
-use std::time::Duration;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 /// A sync that failed and stays so is worth an alert.
 const FAILED_FOR: Duration = Duration::from_secs(30);
@@ -42,6 +42,9 @@ impl Group {
         let mut warnings: Vec<String> = self.standing.values().map(|alert| alert.title.clone()).collect();
         if !self.machine.may_change_sides() {
             warnings.push("this node hears no other and reaches no witness: no pair changes sides".into());
+        }
+        if self.arranger.file_behind.load(Relaxed) && self.served().contains(&self.me) {
+            warnings.push(self.arranger.behind());
         }
         GroupView {
             key_fingerprint: self.links.fingerprint().to_string(),

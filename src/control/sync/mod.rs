@@ -4,11 +4,13 @@
 //! ```text
 //!   copy       what travels: the whole, or what changed of it
 //!   settings   what of a configuration travels        merge   one configuration out of all seats' and a node's own
-//!   store      what is known of each seat, on disk    ask ── peer link ──▶ serve   pull, push, poke, tell
+//!   store      what is known of each seat, on disk    draft   the same for people, who may edit it
+//!                                                     ask ── peer link ──▶ serve   pull, push, poke, tell
 //! ```
 
 mod ask;
 mod copy;
+mod draft;
 mod merge;
 mod serve;
 mod settings;
@@ -16,6 +18,7 @@ mod store;
 
 pub use ask::{Pushed, SyncError, about, poke, pull, push, tell};
 pub use copy::{Copy, NotApplied, Update};
+pub use draft::DraftError;
 pub use merge::{MergeError, merged};
 pub use serve::{About, Asked, Declined, router};
 pub use settings::{Settings, Unreadable};

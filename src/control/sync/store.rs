@@ -2,12 +2,13 @@
 
 use super::{
     copy::{Copy, NotApplied, Update},
+    draft::{self, DraftError},
     settings::Settings,
 };
 use crate::{
     control::disk,
     decide::effect::PairRecord,
-    model::{Epoch, NodeName, PairName, file, revision::Lineage},
+    model::{Epoch, NodeName, PairName, causes::chain, file, revision::Lineage},
 };
 use ipnet::IpNet;
 use std::{
@@ -53,6 +54,9 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
+    /// The same, of what is for people.
+    #[error(transparent)]
+    Draft(#[from] DraftError),
     /// What is there is no copy of a seat.
     #[error("{} is damaged; remove it, and the seat is copied anew", .path.display())]
     Damaged {
@@ -92,7 +96,34 @@ impl SeatStore {
             let copy: Copy = serde_json::from_slice(&bytes).map_err(|source| StoreError::Damaged { path, source })?;
             seats.insert(copy.seat.clone(), copy);
         }
-        Ok(Self { dir, seats })
+        let store = Self { dir, seats };
+        store.write_drafts()?;
+        Ok(store)
+    }
+
+    /// Where the settings of a seat are for people to read, and to edit.
+    #[must_use]
+    pub fn draft(&self, seat: &NodeName) -> PathBuf {
+        self.path(seat).with_extension("toml")
+    }
+
+    /// What somebody wrote there that is not known.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn edited_draft(&self, seat: &NodeName) -> Result<Option<Settings>, StoreError> {
+        let Some(copy) = self.seats.get(seat) else { return Ok(None) };
+        Ok(draft::edited(&self.draft(seat), &copy.settings)?)
+    }
+
+    /// Writes those that are missing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn write_drafts(&self) -> Result<(), StoreError> {
+        let mut missing = self.seats.values().filter(|copy| !self.draft(&copy.seat).exists());
+        missing.try_for_each(|copy| draft::write(&self.draft(&copy.seat), &copy.seat, None, &copy.settings))?;
+        Ok(())
     }
 
     /// What is known of a seat.
@@ -233,7 +264,11 @@ impl SeatStore {
     /// [`StoreError`]; then it is still there.
     pub fn forget(&mut self, seat: &NodeName) -> Result<(), StoreError> {
         if self.seats.contains_key(seat) {
-            let path = self.path(seat);
+            let (path, draft) = (self.path(seat), self.draft(seat));
+            let kept = draft.with_extension("toml.kept");
+            for draft in [draft, kept].iter().filter(|path| path.exists()) {
+                fs::remove_file(draft).map_err(|source| StoreError::Io { path: draft.clone(), source })?;
+            }
             let removed = fs::remove_file(&path).and_then(|()| disk::sync_folder_of(&path));
             removed.map_err(|source| StoreError::Io { path, source })?;
             self.seats.remove(seat);
@@ -245,6 +280,13 @@ impl SeatStore {
         let path = self.path(&copy.seat);
         let bytes = serde_json::to_vec(&copy).map_err(|source| StoreError::Damaged { path: path.clone(), source })?;
         disk::replace(&path, &bytes).map_err(|source| StoreError::Io { path, source })?;
+        let known = self.seats.get(&copy.seat).map(|known| known.settings.clone());
+        if known.as_ref() != Some(&copy.settings)
+            && let Err(error) = draft::write(&self.draft(&copy.seat), &copy.seat, known.as_deref(), &copy.settings)
+        {
+            // It is for people; what counts is written.
+            tracing::error!(error = %chain(&error), "what is known of a seat could not be written down for people");
+        }
         self.seats.insert(copy.seat.clone(), copy);
         Ok(())
     }
@@ -339,7 +381,7 @@ mod tests {
     fn a_damaged_file_is_said_and_not_guessed() {
         let (dir, primary) = holder(&["one"]);
         drop(primary);
-        let path = fs::read_dir(dir.path().join("seats")).unwrap().next().unwrap().unwrap().path();
+        let path = dir.path().join("seats").join("PROXY%2FP.json");
         fs::write(&path, b"{}").unwrap();
         let error = SeatStore::open(dir.path()).unwrap_err().to_string();
         assert!(error.contains("damaged"), "{error}");

@@ -1,0 +1,164 @@
+//! What operators wrote about seats: in this node's own file, of the seat that is its own; in `state_dir/seats/NAME.toml`, of another
+//! node's seat that this one holds. `reload` takes both; only who holds a seat writes it (design §4).
+
+use super::arrange::Arranger;
+use crate::{
+    control::{
+        disk,
+        orders::OrderError,
+        sync::{Copy, Settings},
+    },
+    model::{NodeName, causes::chain, revision::Revision},
+};
+use serde::{Deserialize, Serialize};
+use std::{fs, path::PathBuf, sync::atomic::Ordering::Relaxed};
+
+/// The settings of this node's own seat as they were taken from its file last, and what they became.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Imported {
+    file: Revision,
+    head: Revision,
+}
+
+/// What this node's file says of its own seat, beside what is known of it.
+enum Own {
+    /// The same.
+    InStep,
+    /// Something new, which was made from what is known.
+    Changed(Settings),
+    /// Nothing new: the seat was changed on another node since.
+    Behind(Settings),
+    /// Both.
+    Both(Settings),
+}
+
+impl Arranger {
+    /// The configuration file is read again, and the files of seats that are held for other nodes.
+    pub(super) async fn reload(&self, force: bool) -> Result<Vec<String>, OrderError> {
+        let _turn = self.turn.lock().await;
+        let this = self.clone();
+        let edited = tokio::task::spawn_blocking(move || this.edited(force)).await;
+        let edited = edited.map_err(|_| OrderError::Stopping)??;
+        let copy = |(seat, settings): &(NodeName, Settings)| {
+            let known = self.store().get(seat).cloned()?;
+            Some(Copy { settings: settings.text().into(), ..known })
+        };
+        let changes = self.arrange_now(edited.iter().filter_map(copy).collect(), None, !force).await?;
+        let this = self.clone();
+        let write = move || {
+            edited.iter().try_for_each(|(seat, settings)| this.store().write_settings(seat, settings).map(drop))?;
+            this.remember_import();
+            this.store().write_drafts()
+        };
+        let written = tokio::task::spawn_blocking(write).await.map_err(|_| OrderError::Stopping)?;
+        written.map_err(|error| OrderError::Refused(chain(&error)))?;
+        Ok(changes)
+    }
+
+    /// What is new in this node's file as it begins to serve its seat; a file that is behind does not keep it from that.
+    pub(super) async fn new_in_file(&self) -> Result<Option<Settings>, String> {
+        let own = self.own_settings().map_err(|error| error.to_string())?;
+        self.file_behind.store(matches!(own, Own::Behind(_) | Own::Both(_)), Relaxed);
+        match own {
+            Own::InStep => Ok(None),
+            Own::Changed(settings) => Ok(Some(settings)),
+            Own::Behind(_) | Own::Both(_) => {
+                self.event("file_behind", true, self.behind()).await;
+                Ok(None)
+            }
+        }
+    }
+
+    /// What to do about a file that is behind.
+    pub(super) fn behind(&self) -> String {
+        format!(
+            "this node's file is behind: its seat was changed on another node, and that is what is served; take it over from {}, or put \
+             the file's in its place with `failback reload --force`",
+            self.store().draft(&self.me).display()
+        )
+    }
+
+    /// The settings that are to take the place of what is known.
+    fn edited(&self, force: bool) -> Result<Vec<(NodeName, Settings)>, OrderError> {
+        let mut edited = Vec::new();
+        if let Some(settings) = self.edited_here(force)? {
+            edited.push((self.me.clone(), settings));
+        }
+        let seats: Vec<NodeName> = self.store().seats().map(|copy| copy.seat.clone()).collect();
+        for seat in seats.into_iter().filter(|seat| *seat != self.me) {
+            let found = self.store().edited_draft(&seat).map_err(|error| OrderError::BadConfig(chain(&error)))?;
+            let Some(settings) = found else { continue };
+            if !self.open_seats().contains(&seat) {
+                return Err(OrderError::Refused(format!(
+                    "{} was edited, but this node does not hold seat {seat}: edit it on the node that does (`failback status`); to undo \
+                     it here, delete the file",
+                    self.store().draft(&seat).display()
+                )));
+            }
+            edited.push((seat, settings));
+        }
+        Ok(edited)
+    }
+
+    fn edited_here(&self, force: bool) -> Result<Option<Settings>, OrderError> {
+        let holds = self.open_seats().contains(&self.me);
+        let own = self.own_settings()?;
+        match own {
+            Own::Changed(_) | Own::Both(_) if !holds && self.store().get(&self.me).is_some() => {
+                let why = "this node does not hold its seat: the routes, pairs and alerts in its file count again when it does; undo \
+                           their change, or order `reverse` first";
+                Err(OrderError::Refused(why.into()))
+            }
+            _ if !holds => Ok(None),
+            Own::Changed(settings) => Ok(Some(settings)),
+            Own::Behind(settings) | Own::Both(settings) if force => Ok(Some(settings)),
+            Own::Both(_) => Err(OrderError::Refused(self.behind())),
+            Own::Behind(_) => {
+                self.file_behind.store(true, Relaxed);
+                Ok(None)
+            }
+            Own::InStep => {
+                self.file_behind.store(false, Relaxed);
+                Ok(None)
+            }
+        }
+    }
+
+    fn own_settings(&self) -> Result<Own, OrderError> {
+        let bad = |error: &dyn std::error::Error| OrderError::BadConfig(chain(error));
+        let settings = Settings::of(&self.own_text().map_err(|error| bad(&error))?).map_err(|error| bad(&error))?;
+        let Some(known) = self.store().get(&self.me).cloned() else { return Ok(Own::Changed(settings)) };
+        let Some(head) = known.lineage.head() else { return Ok(Own::Changed(settings)) };
+        if known.settings == settings.text() {
+            return Ok(Own::InStep);
+        }
+        let imported: Option<Imported> =
+            fs::read(self.imported_path()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let Some(Imported { file, head: then }) = imported else { return Ok(Own::Both(settings)) };
+        Ok(match (settings.revision(None) == file, then == *head) {
+            (true, _) => Own::Behind(settings),
+            (false, true) => Own::Changed(settings),
+            (false, false) => Own::Both(settings),
+        })
+    }
+
+    fn imported_path(&self) -> PathBuf {
+        self.state_dir.join("seats").join("imported")
+    }
+
+    /// What the file says now is what is known now, or came before it.
+    pub(super) fn remember_import(&self) {
+        let imported = || {
+            let settings = Settings::of(&self.own_text().ok()?).ok()?;
+            let known = self.store().get(&self.me).cloned()?;
+            (known.settings == settings.text()).then_some(())?;
+            self.file_behind.store(false, Relaxed);
+            serde_json::to_vec(&Imported { file: settings.revision(None), head: known.lineage.head()?.clone() }).ok()
+        };
+        if let Some(bytes) = imported()
+            && let Err(error) = disk::replace(&self.imported_path(), &bytes)
+        {
+            tracing::warn!(%error, "how far the file was taken over could not be written down");
+        }
+    }
+}
