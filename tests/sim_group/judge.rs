@@ -137,6 +137,7 @@ impl World {
         }
         let chain = self.nodes[number].chains.get(seat).cloned().unwrap_or_default();
         let known = self.judge.acknowledged.get(seat).cloned().unwrap_or_default();
+        // Nor is a pair's side, which is so one across nodes (X4).
         self.require(known.iter().all(|edit| chain.contains(edit)), "no acknowledged revision is lost");
         if is_handed_over(reason) {
             let written = self.judge.written.get(seat).cloned().unwrap_or_default();

@@ -34,7 +34,7 @@ pub(crate) struct Node {
     pub(crate) dies_after: Option<usize>,
     /// Seats it accepts clients for, and under which epoch.
     pub(crate) accepts: BTreeMap<NodeName, Epoch>,
-    /// The edits of each seat's configuration that it has, oldest first. On the disk.
+    /// What was written about each seat, settings and sides of pairs alike, as far as it is here, oldest first. On the disk.
     pub(crate) chains: BTreeMap<NodeName, Vec<u64>>,
     pub(crate) may_change: bool,
     /// Hears nobody and reaches no witness since.
@@ -331,7 +331,7 @@ impl World {
         self.judge_acknowledged(seat);
     }
 
-    /// An operator edits each seat's configuration where it is served.
+    /// Each seat is written where it is served: an operator edits its settings, a pair changes sides.
     pub(crate) fn edits(&mut self) {
         for number in 0..self.nodes.len() {
             for seat in self.nodes[number].accepts.keys().cloned().collect::<Vec<_>>() {
