@@ -126,6 +126,10 @@ labelled! {
         NotPulled = "not_pulled": "no backup node copies a seat",
         /// Stands: a seat can't be copied.
         SyncFailed = "sync_failed": "a seat can't be copied",
+        /// Stands: this node should serve a seat, and its routes or its address can't be brought up.
+        NotServed = "not_served": "a seat can't be served",
+        /// Stands: `takeover.command` fails, and is tried again.
+        CommandFailed = "command_failed": "takeover.command fails",
         /// Somebody wanted to see whether alerts arrive.
         Test = "test": "a test",
     }

@@ -9,7 +9,7 @@ use crate::{
 use failback::model::{
     Side,
     group::{NodeStateName, Role},
-    view::group::SeatView,
+    view::group::{GroupView, SeatView},
 };
 use std::time::{Duration, Instant};
 
@@ -145,6 +145,20 @@ fn x4_a_server_that_fails_together_with_the_holder_is_left_by_the_successor() {
     rig.until_reached("AGG_B");
     let pair = rig.b.proxy.settled_on(Side::Backup);
     assert!(pair.epoch > epoch);
+}
+
+#[test]
+fn b8_a_successor_that_cannot_listen_says_so_and_serves_once_it_can() {
+    let mut rig = Rig::joined();
+    let in_the_way = rig.lab.server("OTHER", "b", "0.0.0.0:4100");
+    rig.kill_a();
+    let warned = |group: &GroupView| group.warnings.iter().any(|warning| warning.contains("can't serve seat A"));
+    rig.b.until("it warns", warned);
+    assert!(!rig.b.has_address(&rig.lab), "an address without a route behind it helps nobody");
+    drop(in_the_way);
+    rig.b.until_serves(&rig.a);
+    rig.until_reached("AGG_P");
+    rig.b.until("the warning is over", |group| !warned(group));
 }
 
 /// Clients before, through and after a fault.

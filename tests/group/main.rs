@@ -6,6 +6,8 @@
 #[allow(dead_code, reason = "the webhook receiver can speak TLS, which these tests don't ask of it")]
 mod authority;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 #[path = "../common/mod.rs"]
 mod common;
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use crate::{
     common::{eventually, throughout, within},
     fleet::Fleet,
-    node::{PRIMARY_TIMEOUT, Wishes},
+    node::PRIMARY_TIMEOUT,
     rig::Rig,
 };
 use failback::model::group::{NodeStateName, Role};
-use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+use std::time::Duration;
 
 #[test]
 fn g3_g12_a_takeover_by_hand_needs_role_state_and_a_way_to_the_servers() {
@@ -134,26 +134,4 @@ fn b14_resolve_says_that_there_is_nothing_to_mend_and_changes_nothing() {
     let _words = rig.a.proxy.cli(&["group", "resolve"]);
     throughout(PRIMARY_TIMEOUT, "A serves", || rig.a.seat(&rig.a).is_some_and(|seat| seat.here));
     assert_eq!(rig.a.until_serves(&rig.a).epoch, before);
-}
-
-#[test]
-fn b9_the_takeover_command_runs_where_it_is_given_with_the_role_in_its_environment() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (script, log) = (folder.path().join("swing"), folder.path().join("log"));
-    let text = format!("#!/bin/sh\necho \"$FAILBACK_NODE $FAILBACK_SEAT $FAILBACK_ROLE\" >> {log:?}\n");
-    fs::write(&script, text).expect("the script can be written");
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a mode");
-    let wishes = || Wishes {
-        takeover: format!("auto = true, primary_timeout = \"1600ms\", command = [{script:?}]"),
-        ..Wishes::default()
-    };
-    let mut rig = Rig::joined_with(&wishes(), &wishes());
-    let ran = |line: &str| fs::read_to_string(&log).unwrap_or_default().lines().any(|its| its == line);
-    eventually("it ran when A began to serve", || ran("A A holder").then_some(()));
-    rig.kill_a();
-    rig.b.until_serves(&rig.a);
-    eventually("it ran when B took over", || ran("B A holder").then_some(()));
-    rig.a_returns();
-    rig.b.order(&["reverse", "A"]);
-    eventually("it ran when B let go", || ran("B A standby").then_some(()));
 }

@@ -7,9 +7,9 @@ use crate::{
             AddressEvent, Held, HoldSpec, guard,
             probe::{Ownership, ownership},
         },
+        clock::wall_now,
         orders::OrderError,
         peer::Saying,
-        program,
         seats::{Permit, SeatOrder},
         witness,
     },
@@ -19,6 +19,8 @@ use crate::{
     },
     model::{
         Epoch, HostPort, NodeName,
+        alert::{Alert, AlertKey, AlertKind},
+        causes::chain,
         group::{InterfaceAddress, Witness},
         view::OrderAnswer,
     },
@@ -30,8 +32,6 @@ use tokio::sync::{mpsc, oneshot};
 const WITNESS_WAIT: Duration = Duration::from_millis(800);
 /// RFC 5227 waits for seconds; a neighbour on a network that works answers within milliseconds.
 const PROBE_WAIT: Duration = Duration::from_millis(250);
-/// `takeover.command` is ended then.
-const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 /// Events of an address on their way at most.
 const ADDRESS_EVENTS: usize = 16;
 
@@ -123,10 +123,7 @@ impl Group {
     pub(super) fn opened(&mut self, seat: NodeName, opened: Result<Option<InterfaceAddress>, String>) {
         let address = match opened {
             Ok(address) => address,
-            Err(why) => {
-                self.event("serve_failed", true, format!("seat {seat} can't be served here: {why}"));
-                return self.input(Input::ServeFailed(seat));
-            }
+            Err(why) => return self.serve_failed(seat, &why),
         };
         self.was_written(&seat);
         if !self.permits.get(&seat).is_some_and(Permit::holds) || self.held.contains_key(&seat) {
@@ -148,11 +145,27 @@ impl Group {
                 self.watch_address(seat, events);
             }
             Err(error) => {
-                let why = crate::model::causes::chain(&error);
-                self.event("serve_failed", true, format!("the shared address of seat {seat} can't be added: {why}"));
-                self.input(Input::ServeFailed(seat));
+                self.serve_failed(seat, &format!("the shared address can't be added: {}", chain(&error)));
             }
         }
+    }
+
+    /// It is tried again, as often as the machine says.
+    pub(super) fn serve_failed(&mut self, seat: NodeName, why: &str) {
+        let message = format!("seat {seat} can't be served here: {why}");
+        self.event("serve_failed", true, message.clone());
+        let key = AlertKey { kind: AlertKind::NotServed, pair: None, about: Some(seat.to_string()) };
+        let alert = Alert {
+            key: key.clone(),
+            epoch: None,
+            reason: None,
+            since: wall_now(),
+            title: format!("{} can't serve seat {seat}", self.me),
+            text: format!("{message}."),
+            advice: "it is tried again; mend what is said above, or let another node take over".into(),
+        };
+        self.standing.entry(key).or_insert(alert);
+        self.input(Input::ServeFailed(seat));
     }
 
     pub(super) fn watch_address(&mut self, seat: NodeName, mut events: mpsc::Receiver<AddressEvent>) {
@@ -192,29 +205,6 @@ impl Group {
     pub(super) fn address_of(&self, seat: &NodeName) -> Option<InterfaceAddress> {
         let copied = self.arranger.store().get(seat).and_then(|copy| copy.shared_address);
         self.arranger.address_of(copied)
-    }
-
-    fn run_command(&mut self, seat: NodeName, holds: bool, epoch: Epoch) {
-        let argv = self.spec.takeover.command.clone();
-        if argv.is_empty() {
-            return;
-        }
-        let environment = [
-            ("FAILBACK_NODE", self.me.to_string()),
-            ("FAILBACK_SEAT", seat.to_string()),
-            ("FAILBACK_ROLE", if holds { "holder" } else { "standby" }.into()),
-            ("FAILBACK_EPOCH", epoch.to_string()),
-        ];
-        let (driver, starts) = (self.driver.clone(), self.starts.clone());
-        self.tasks.spawn(async move {
-            let (grave, what) = match program::run(&argv, &environment, COMMAND_LIMIT, &starts).await {
-                Ok(status) => (!status.success(), status.to_string()),
-                Err(error) => (true, error.to_string()),
-            };
-            let message = format!("takeover.command for seat {seat} (epoch {epoch}): {what}");
-            let _stopping = driver.send(SeatOrder::Event { kind: "takeover_command", grave, message }).await;
-            Done::Nothing
-        });
     }
 
     fn answered(&mut self, ticket: crate::decide::effect::Ticket, verdict: Verdict) {

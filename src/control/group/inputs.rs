@@ -16,6 +16,7 @@ use crate::{
     model::{
         HostPort, NodeName,
         alert::{Alert, AlertKey, AlertKind},
+        causes::chain,
         group::HeartbeatPath,
         seat::Suspicion,
         view::{OrderAnswer, ReloadAnswer},
@@ -130,6 +131,8 @@ impl Group {
                 }
             }
             Done::Address(_, _, None) | Done::Nothing => {}
+            Done::Commanded(seat, aim, result) => self.commanded(seat, aim, &result),
+            Done::CommandDue(seat) => self.command_due(seat),
             Done::Fallback(events, event) => self.fallback_says(events, event),
             Done::About(node, about) => drop(self.about.insert(node, about)),
             Done::Changed => self.served().iter().for_each(|seat| self.was_written(seat)),
@@ -180,7 +183,7 @@ impl Group {
                 self.held.remove(seat);
                 match loss {
                     Loss::NotRenewed(span) => self.input(Input::Gap(span)),
-                    Loss::Refused(_) => self.input(Input::ServeFailed(seat.clone())),
+                    Loss::Refused(why) => self.serve_failed(seat.clone(), &chain(&why)),
                 }
             }
         }

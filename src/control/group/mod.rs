@@ -12,6 +12,7 @@
 //! What changes the running configuration goes one after the other (`arrange`); letting go of a seat waits for none of it.
 
 mod arrange;
+mod commands;
 mod copies;
 mod edits;
 mod effects;
@@ -95,6 +96,8 @@ enum Done {
     },
     Gone(NodeName),
     Address(NodeName, mpsc::Receiver<AddressEvent>, Option<AddressEvent>),
+    Commanded(NodeName, (bool, Epoch), Result<(), String>),
+    CommandDue(NodeName),
     Fallback(mpsc::Receiver<AddressEvent>, AddressEvent),
     About(NodeName, sync::About),
     Changed,
@@ -135,7 +138,9 @@ struct Group {
     asked_about: Time,
     /// What is shown is behind.
     changed: bool,
-    /// Commands are started on these.
+    /// Commands that run, or have to.
+    commands: BTreeMap<NodeName, commands::Swing>,
+    /// They are started on these.
     starts: Share,
     /// The names in each seat's settings of that revision.
     names: BTreeMap<NodeName, (Option<Revision>, Names)>,

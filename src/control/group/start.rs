@@ -151,6 +151,7 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
         started: now,
         asked_about: now,
         changed: false,
+        commands: BTreeMap::new(),
         starts: Share::default(),
         names: BTreeMap::new(),
     };

@@ -121,6 +121,10 @@ impl Group {
         let before = self.standing.clone();
         self.never_pulled(view, now);
         self.failing_syncs(view);
+        for seat in view.seats.iter().filter(|seat| seat.here || seat.holder.as_ref() != Some(&self.me)) {
+            let about = Some(seat.seat.to_string());
+            self.standing.remove(&AlertKey { kind: AlertKind::NotServed, pair: None, about });
+        }
         if self.standing != before {
             let _next_look = self.driver.try_send(SeatOrder::Standing(self.standing.values().cloned().collect()));
         }
