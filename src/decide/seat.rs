@@ -48,7 +48,7 @@ use self::{
     commit::Pending,
     effect::{AskId, Beat, Effect, Note},
     input::{Input, NodeSpec, Start},
-    state::{Peer, Question, Seat},
+    state::{Peer, Phase, Question, Seat},
     work::Work,
 };
 use super::timers;
@@ -174,9 +174,14 @@ impl NodeMachine {
         }
     }
 
-    /// The seats it knows.
+    /// The seats it has to do with. A backup node of several speaks of all their seats: one whose node is no peer of this one's counts
+    /// only while a known node holds it.
     pub fn seats(&self) -> impl Iterator<Item = (&NodeName, SeatStatus)> {
-        self.seats.iter().map(|(name, seat)| {
+        let concerns = |name: &NodeName, seat: &Seat| {
+            let member = |node: &NodeName| *node == self.me || self.peers.contains_key(node);
+            seat.holder.is_some() || seat.phase != Phase::Idle || member(&seat.home) || member(name)
+        };
+        self.seats.iter().filter(move |(name, seat)| concerns(name, seat)).map(|(name, seat)| {
             let status = SeatStatus {
                 epoch: seat.epoch,
                 holder: seat.holder.clone(),
@@ -188,6 +193,13 @@ impl NodeMachine {
             };
             (name, status)
         })
+    }
+
+    /// Is a copy of the seat of use on that node: may it take it over, or is it its own?
+    #[must_use]
+    pub fn has_use_for(&self, node: &NodeName, seat: &NodeName) -> bool {
+        let role = if *node == self.me { Some(self.role) } else { self.peers.get(node).map(|peer| peer.role) };
+        role == Some(Role::Backup) || self.seats.get(seat).is_some_and(|seat| seat.home == *node)
     }
 
     /// How it stands with each peer, with the state each says it has; `Unknown` once it is red.

@@ -61,8 +61,8 @@ labelled! {
         NoSuchNode = "no_such_node": "there is no such node in the group, or it is not heard",
         /// `G3`: the configured role.
         NotBackup = "not_backup": "this node's configured role is not backup (--force overrides)",
-        /// `G3`: the state.
-        NotStandby = "not_standby": "this node does not stand by, it serves a seat (--force overrides)",
+        /// `G3`: the state. Whoever serves one seat can take another (`G2`).
+        NotStandby = "not_standby": "this node does not stand by: it holds a seat that it can't serve (--force overrides)",
         /// `G3`: it has to have the seat's configuration.
         NeverSynced = "never_synced": "this node never synced that seat (--force overrides)",
         /// `G12`.

@@ -3,7 +3,7 @@
 use crate::{
     common::{eventually, within},
     fleet::Fleet,
-    node::{HEARTBEAT, Node, PRIMARY_TIMEOUT},
+    node::{HEARTBEAT, PRIMARY_TIMEOUT},
     rig::{BEACONS, LINK, NETWORK, Rig, SHARED},
 };
 use failback::model::seat::Suspicion;
@@ -111,13 +111,13 @@ fn peers_20_after_a_heal_the_holder_announces_the_address_again() {
     rig.cable(&rig.a, "up");
     eventually("one holds the address", || (!rig.a.has_address(&rig.lab)).then_some(()));
     // The client is told, it asks nobody: an entry of this state is used without a question.
-    let wrong = mac(&rig, &rig.a);
+    let wrong = rig.mac(&rig.a);
     rig.lab.run("client", &format!("ip neighbour replace {SHARED} lladdr {wrong} dev {NETWORK} nud stale"));
     // The cable once more, of the holder this time: short of any timeout.
     rig.cable(&rig.b, "down");
     std::thread::sleep(HEARTBEAT);
     rig.cable(&rig.b, "up");
-    follows(&rig, &rig.b);
+    rig.follows(&rig.b);
     rig.until_reached("AGG_P");
 }
 
@@ -126,12 +126,12 @@ fn peers_20_after_a_heal_the_holder_announces_the_address_again() {
 fn peers_21_a_stale_cache_is_mended_by_the_successor_alone() {
     let mut rig = Rig::joined();
     rig.until_reached("AGG_P");
-    let before = mac(&rig, &rig.a);
-    assert_eq!(believed(&rig), before);
+    let before = rig.mac(&rig.a);
+    assert_eq!(rig.believed(), before);
     rig.kill_a();
     rig.b.until_serves(&rig.a);
-    follows(&rig, &rig.b);
-    assert_ne!(believed(&rig), before);
+    rig.follows(&rig.b);
+    assert_ne!(rig.believed(), before);
 }
 
 /// Two that are alike in everything: neither the return of one nor a flap of its cable makes the seat change hands again.
@@ -164,23 +164,4 @@ fn nothing_happens(rig: &Rig, suspicion: Option<Suspicion>) {
     assert!(ledger.gap() < Duration::from_secs(1), "nobody was served for {:?}", ledger.gap());
     assert!(rig.a.has_address(&rig.lab) && !rig.b.has_address(&rig.lab));
     assert_eq!(rig.a.until_serves(&rig.a).epoch, before);
-}
-
-/// The Ethernet address of a node's host.
-fn mac(rig: &Rig, node: &Node) -> String {
-    rig.lab.run(&node.host(), &format!("cat /sys/class/net/{NETWORK}/address")).trim().to_owned()
-}
-
-/// Who the client's host believes to have the shared address.
-fn believed(rig: &Rig) -> String {
-    let entry = rig.lab.run("client", &format!("ip neighbour show {SHARED} dev {NETWORK}"));
-    let words: Vec<&str> = entry.split_whitespace().collect();
-    words.windows(2).find(|pair| pair[0] == "lladdr").map(|pair| pair[1].to_owned()).unwrap_or_default()
-}
-
-/// Waits until the client's host, which asks nobody, believes this node to have it.
-#[track_caller]
-fn follows(rig: &Rig, node: &Node) {
-    let owner = mac(rig, node);
-    eventually(&format!("the address is believed to be at {}", node.name), || (believed(rig) == owner).then_some(()));
 }

@@ -3,6 +3,7 @@
 
 use crate::{common::client::Client, lab::Lab, rig::route};
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -40,11 +41,16 @@ pub(crate) struct Ledger {
 impl Fleet {
     /// Sends them out from the host `client`.
     pub(crate) fn start(lab: &Lab) -> Self {
+        Self::start_at(lab, route())
+    }
+
+    /// The same to another route.
+    pub(crate) fn start_at(lab: &Lab, route: SocketAddr) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         // A thread has the network of the thread that started it.
         let client = |keeps| {
             let stop = Arc::clone(&stop);
-            lab.on("client", move || std::thread::spawn(move || life(keeps, &stop)))
+            lab.on("client", move || std::thread::spawn(move || life(route, keeps, &stop)))
         };
         let clients = [false, true].map(client).into();
         Self { stop, clients }
@@ -100,12 +106,12 @@ impl Ledger {
     }
 }
 
-fn life(keeps: bool, stop: &AtomicBool) -> Ledger {
+fn life(route: SocketAddr, keeps: bool, stop: &AtomicBool) -> Ledger {
     let mut ledger = Ledger::default();
     let mut session = None;
     while !stop.load(Relaxed) {
         let begun = Instant::now();
-        let client = session.take().map_or_else(|| Client::connect_within(PATIENCE, route()), Ok);
+        let client = session.take().map_or_else(|| Client::connect_within(PATIENCE, route), Ok);
         if let Ok(mut client) = client {
             let sent = Instant::now();
             ledger.sent += 1;

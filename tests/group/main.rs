@@ -31,6 +31,10 @@ mod joining;
 #[allow(dead_code, reason = "these tests use less of the laboratory than its own do")]
 mod lab;
 #[cfg(test)]
+mod many;
+#[cfg(test)]
+mod neighbours;
+#[cfg(test)]
 mod node;
 #[cfg(test)]
 mod orders;
@@ -38,6 +42,8 @@ mod orders;
 mod paused;
 #[cfg(test)]
 mod rig;
+#[cfg(test)]
+mod six;
 #[cfg(test)]
 mod standing_by;
 #[cfg(test)]

@@ -3,19 +3,21 @@
 use crate::{
     common::{admin::Admin, eventually, proxy::Proxy, throughout},
     lab::Lab,
-    rig::{NETWORK, SHARED, route},
+    rig::{NETWORK, SHARED},
 };
 use failback::model::{
     group::NodeStateName,
     view::group::{GroupView, NodeView, SeatView},
 };
-use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, time::Duration};
 use tempfile::TempDir;
 
 /// What two nodes may have different.
 pub(crate) struct Wishes {
     /// The pairing key.
     pub(crate) key: &'static str,
+    /// The shared address, IPv4 or IPv6.
+    pub(crate) shared: &'static str,
     /// `group.takeover`, without its braces.
     pub(crate) takeover: String,
     /// `group.sync`, without its braces.
@@ -33,10 +35,18 @@ impl Default for Wishes {
     fn default() -> Self {
         Self {
             key: "the pairing key of this laboratory",
+            shared: SHARED,
             takeover: format!("auto = true, primary_timeout = \"{}ms\"", PRIMARY_TIMEOUT.as_millis()),
             sync: "interval = \"2s\", alert_after = \"15m\"",
             more: String::new(),
         }
+    }
+}
+
+impl Wishes {
+    /// Clients of the seat connect there.
+    pub(crate) fn route(&self) -> SocketAddr {
+        SocketAddr::new(self.shared.parse().expect("an address"), 4100)
     }
 }
 
@@ -45,6 +55,8 @@ pub(crate) struct Node {
     pub(crate) name: &'static str,
     /// The host's own address.
     ip: &'static str,
+    /// The address of its seat, or of the one it protects.
+    shared: &'static str,
     pub(crate) proxy: Proxy,
     /// Its API's socket is there.
     _dir: TempDir,
@@ -64,24 +76,25 @@ impl Node {
         let admin = Admin::Unix(dir.path().join("admin.sock"));
         let namespace = lab.namespace(&host(name));
         let wrapper = ["ip", "netns", "exec", &namespace].map(Into::into).to_vec();
-        let proxy = Proxy::at(route(), admin, wrapper, "");
-        let node = Self { name, ip, proxy, _dir: dir };
+        let proxy = Proxy::at(wishes.route(), admin, wrapper, "");
+        let node = Self { name, ip, shared: wishes.shared, proxy, _dir: dir };
         node.configure(role, seat, wishes);
         node
     }
 
     /// Writes its configuration and pairing key anew.
     pub(crate) fn configure(&self, role: &str, seat: &str, wishes: &Wishes) {
-        let Wishes { key, takeover, sync, more } = wishes;
+        let Wishes { key, shared, takeover, sync, more } = wishes;
         let (dir, peer, name) = (self.proxy.dir(), self.peer(), self.name);
         let (state, admin) = (dir.join("state"), &self.proxy.admin);
         // The last number of the fallback address is this node's, and a hundred.
-        let fallback = self.ip.replace("10.77.0.", "10.77.0.1");
+        let number = self.ip.trim_start_matches("10.77.0.");
+        let (network, prefix) = if wishes.route().is_ipv6() { ("fd77::", 64) } else { ("10.77.0.", 24) };
         let text = format!(
             "[node]\nname = \"{name}\"\nstate_dir = {state:?}\n\n[admin]\nlisten = \"{admin}\"\n\n[group]\nrole = \"{role}\"\n\
              peer_listen = \"{peer}\"\npairing_key_file = \"pairing.key\"\nheartbeat = \"{}ms\"\nwitnesses = [\"icmp:10.77.0.1\"]\n\
-             shared_address = {{ address = \"{SHARED}/24\", interface = \"{NETWORK}\" }}\n\
-             fallback_address = {{ address = \"{fallback}/24\", interface = \"{NETWORK}\" }}\n\
+             shared_address = {{ address = \"{shared}/{prefix}\", interface = \"{NETWORK}\" }}\n\
+             fallback_address = {{ address = \"{network}1{number}/{prefix}\", interface = \"{NETWORK}\" }}\n\
              sync = {{ {sync} }}\ntakeover = {{ {takeover} }}\n\n{seat}\n{more}\n",
             HEARTBEAT.as_millis()
         );
@@ -153,7 +166,17 @@ impl Node {
 
     /// Has its host the shared address?
     pub(crate) fn has_address(&self, lab: &Lab) -> bool {
-        lab.run(&self.host(), &format!("ip -oneline address show dev {NETWORK}")).contains(&format!(" {SHARED}/"))
+        self.has(lab, self.shared)
+    }
+
+    /// Has its host this address?
+    pub(crate) fn has(&self, lab: &Lab, address: &str) -> bool {
+        self.addresses(lab).contains(&format!(" {address}/"))
+    }
+
+    /// The addresses of its host, a line each.
+    pub(crate) fn addresses(&self, lab: &Lab) -> String {
+        lab.run(&self.host(), &format!("ip -oneline address show dev {NETWORK}"))
     }
 
     /// Gives an order on the command line; must be taken.

@@ -40,6 +40,8 @@ pub(crate) struct Rig {
     pub(crate) b: Node,
     pub(crate) primary: Server,
     pub(crate) backup: Server,
+    /// Clients connect there.
+    pub(crate) route: SocketAddr,
     /// Last: what runs there ends first.
     pub(crate) lab: Lab,
 }
@@ -51,11 +53,11 @@ impl Rig {
         let lab = hosts();
         let primary = lab.server("AGG_P", "primary", "10.77.0.2:4100");
         let backup = lab.server("AGG_B", "backup", "10.77.0.3:4100");
-        let mut a = Node::prepare(&lab, "A", "10.77.0.21", "primary", &seat(), of_a);
+        let mut a = Node::prepare(&lab, "A", "10.77.0.21", "primary", &seat_at(of_a.route()), of_a);
         let mut b = Node::prepare(&lab, "B", "10.77.0.22", "backup", "", of_b);
         a.launch();
         b.launch();
-        Self { a, b, primary, backup, lab }
+        Self { a, b, primary, backup, route: of_a.route(), lab }
     }
 
     /// Joined: `A` serves, `B` has a copy and stands by, clients reach `AGG_P`.
@@ -89,7 +91,13 @@ impl Rig {
     /// A third node, of this role, in the group of `A` or not yet.
     #[track_caller]
     pub(crate) fn third(&self, role: &str) -> Node {
-        let mut third = Node::prepare(&self.lab, "C", "10.77.0.23", role, "", &Wishes::default());
+        self.third_with(role, "", &Wishes::default())
+    }
+
+    /// The same with a seat, or wishes.
+    #[track_caller]
+    pub(crate) fn third_with(&self, role: &str, seat: &str, wishes: &Wishes) -> Node {
+        let mut third = Node::prepare(&self.lab, "C", "10.77.0.23", role, seat, wishes);
         third.launch();
         third
     }
@@ -137,13 +145,13 @@ impl Rig {
 
     /// Which server a new client is led to, if it is served promptly.
     pub(crate) fn serves(&self) -> Option<String> {
-        self.lab.on("client", answer)
+        self.lab.on("client", || answer_at(self.route))
     }
 
     /// A client that stays.
     #[track_caller]
     pub(crate) fn client(&self) -> Client {
-        self.lab.on("client", || Client::connect(route()))
+        self.lab.on("client", || Client::connect(self.route))
     }
 
     /// `kill -9` of `A`.
@@ -199,12 +207,22 @@ pub(crate) fn route() -> SocketAddr {
 
 /// Who answers at the route, to a client on this host.
 pub(crate) fn answer() -> Option<String> {
-    let answer = Client::connect_within(IMPATIENT, route()).and_then(|mut client| client.ask("who")).ok()?;
+    answer_at(route())
+}
+
+/// The same at another route.
+pub(crate) fn answer_at(route: SocketAddr) -> Option<String> {
+    let answer = Client::connect_within(IMPATIENT, route).and_then(|mut client| client.ask("who")).ok()?;
     answer.split_once(':').map(|(name, _)| name.to_owned())
 }
 
 /// The tables of `A`'s seat. The way back is quick once it is allowed.
 pub(crate) fn seat() -> String {
+    seat_at(route())
+}
+
+/// The same at another address.
+fn seat_at(route: SocketAddr) -> String {
     let pair = crate::lab::pair("failback = { stable_for = \"100ms\" }");
-    format!("[pairs.{PAIR}]\n{pair}\n[routes.probes]\nlisten = [\"{}\"]\npair = \"{PAIR}\"\n", route())
+    format!("[pairs.{PAIR}]\n{pair}\n[routes.probes]\nlisten = [\"{route}\"]\npair = \"{PAIR}\"\n")
 }

@@ -32,6 +32,9 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Between two pokes of a node that lags.
 const POKE_EVERY: Duration = Duration::from_secs(2);
 
+/// To whom records of a seat go, and the records.
+type Batch = (Vec<NodeName>, Vec<(PairName, PairRecord)>);
+
 /// What a node has of a seat, and since when.
 #[derive(Debug)]
 pub(super) struct Has {
@@ -49,8 +52,8 @@ pub(super) struct Copies {
     pulling: BTreeSet<NodeName>,
     /// What each node has of each seat that is held here, and since when.
     pub(super) pulled_by: BTreeMap<(NodeName, NodeName), Has>,
-    /// Nodes that must pull before they can be pushed to.
-    behind: BTreeMap<NodeName, Time>,
+    /// Seats and nodes that must pull them before they can be pushed to.
+    behind: BTreeMap<(NodeName, NodeName), Time>,
     waiting: Vec<(NodeName, PairName, PairRecord, Receipt)>,
     pushing: bool,
 }
@@ -69,7 +72,9 @@ impl Group {
             .machine
             .seats()
             // What is only supposed, because nobody was heard yet, is no seat that could be pulled.
-            .filter(|(_, status)| !status.serving && status.epoch > Epoch(0))
+            .filter(|(seat, status)| {
+                !status.serving && status.epoch > Epoch(0) && self.machine.has_use_for(&self.me, seat)
+            })
             .filter_map(|(seat, status)| Some((seat.clone(), status.holder.filter(|holder| heard.contains(holder))?)))
             .collect();
         for (seat, from) in elsewhere {
@@ -139,7 +144,7 @@ impl Group {
     pub(super) fn copied_by(&mut self, node: &NodeName, copy: &Copy) {
         let entry = Has { at: wall_now(), time: self.clock.now(), order: copy.order() };
         self.copies.pulled_by.insert((copy.seat.clone(), node.clone()), entry);
-        self.copies.behind.remove(node);
+        self.copies.behind.remove(&(copy.seat.clone(), node.clone()));
     }
 
     pub(super) fn replicate(&mut self, seat: NodeName, pair: PairName, record: PairRecord, receipt: Receipt) {
@@ -157,26 +162,18 @@ impl Group {
         }
         self.copies.pushing = true;
         let batch = std::mem::take(&mut self.copies.waiting);
-        let now = self.clock.now();
-        let peers: Vec<NodeName> = self
-            .machine
-            .peers(now)
-            .filter(|(name, suspicion, ..)| *suspicion != Suspicion::Red && !self.copies.behind.contains_key(*name))
-            .map(|(name, ..)| name.clone())
-            .collect();
-        // Who has nothing yet has to pull the whole first.
-        let (peers, empty): (Vec<_>, Vec<_>) =
-            peers.into_iter().partition(|peer| self.copies.pulled_by.keys().any(|(_, node)| node == peer));
-        self.copies.behind.extend(empty.into_iter().map(|node| (node, now + POKE_EVERY)));
+        let mut by_seat: BTreeMap<NodeName, Batch> = BTreeMap::new();
+        let receipts = batch.iter().map(|(_, pair, _, receipt)| (pair.clone(), *receipt)).collect();
+        for (seat, pair, record, _) in batch {
+            by_seat.entry(seat).or_default().1.push((pair, record));
+        }
+        for (seat, (peers, _)) in &mut by_seat {
+            *peers = self.whom_to_push(seat);
+        }
         let (links, arranger) = (Arc::clone(&self.links), self.arranger.clone());
         self.tasks.spawn(async move {
-            let receipts = batch.iter().map(|(_, pair, _, receipt)| (pair.clone(), *receipt)).collect();
-            let mut by_seat: BTreeMap<NodeName, Vec<(PairName, PairRecord)>> = BTreeMap::new();
-            for (seat, pair, record, _) in batch {
-                by_seat.entry(seat).or_default().push((pair, record));
-            }
             let (mut results, mut seats) = (Vec::new(), BTreeMap::new());
-            for (seat, records) in by_seat {
+            for (seat, (peers, records)) in by_seat {
                 let writer = arranger.clone();
                 let name = seat.clone();
                 let written = tokio::task::spawn_blocking(move || writer.store().write_records(&name, &records)).await;
@@ -185,18 +182,18 @@ impl Group {
                     Ok(Ok(None)) => continue,
                     Ok(Err(error)) => {
                         tracing::error!(%seat, error = %chain(&error), "a record could not be written down for the others");
-                        results.extend(peers.iter().map(|peer| (peer.clone(), false)));
+                        results.extend(peers.iter().map(|peer| (seat.clone(), peer.clone(), false)));
                         continue;
                     }
                     Err(_) => continue,
                 };
-                seats.insert(seat, (update.epoch, update.serial));
+                seats.insert(seat.clone(), (update.epoch, update.serial));
                 let mut pushes = JoinSet::new();
                 for peer in peers.iter().cloned() {
-                    let (links, update) = (Arc::clone(&links), update.clone());
+                    let (links, update, seat) = (Arc::clone(&links), update.clone(), seat.clone());
                     pushes.spawn(async move {
                         let pushed = sync::push(&links, &peer, &update, ACKNOWLEDGED_WITHIN).await;
-                        (peer, matches!(pushed, Ok(Pushed::Taken)))
+                        (seat, peer, matches!(pushed, Ok(Pushed::Taken)))
                     });
                 }
                 results.extend(pushes.join_all().await);
@@ -208,24 +205,22 @@ impl Group {
     pub(super) fn pushed(
         &mut self,
         receipts: Vec<(PairName, Receipt)>,
-        results: Vec<(NodeName, bool)>,
+        results: Vec<(NodeName, NodeName, bool)>,
         seats: &BTreeMap<NodeName, (Epoch, u64)>,
     ) {
         self.copies.pushing = false;
         let now = self.clock.now();
         let was = self.copies.behind.len();
-        for (node, taken) in results {
-            if taken {
-                for (seat, order) in seats {
-                    let entry = Has { at: wall_now(), time: now, order: *order };
-                    self.copies.pulled_by.insert((seat.clone(), node.clone()), entry);
-                }
+        for (seat, node, taken) in results {
+            if let Some(order) = seats.get(&seat).filter(|_| taken) {
+                self.copies.pulled_by.insert((seat, node), Has { at: wall_now(), time: now, order: *order });
             } else {
-                self.copies.behind.insert(node, now);
+                self.copies.behind.insert((seat, node), now);
             }
         }
         if self.copies.behind.len() > was {
-            let who: Vec<&str> = self.copies.behind.keys().map(|name| &**name).collect();
+            let who = self.copies.behind.keys().map(|(_, node)| &**node).collect::<BTreeSet<&str>>();
+            let who: Vec<&str> = who.into_iter().collect();
             self.event("unreplicated", true, format!("a change was not acknowledged by {}", who.join(", ")));
         }
         self.replicated(receipts);
@@ -242,34 +237,50 @@ impl Group {
         });
     }
 
+    /// The nodes that are there and have a use for the seat's records. Who has nothing yet has to pull the whole first.
+    fn whom_to_push(&mut self, seat: &NodeName) -> Vec<NodeName> {
+        let key = |node: &NodeName| (seat.clone(), node.clone());
+        let wanted = self.there_for(seat).into_iter().filter(|node| !self.copies.behind.contains_key(&key(node)));
+        let (peers, empty): (Vec<_>, Vec<_>) = wanted.partition(|node| self.copies.pulled_by.contains_key(&key(node)));
+        let at = self.clock.now() + POKE_EVERY;
+        self.copies.behind.extend(empty.into_iter().map(|node| (key(&node), at)));
+        peers
+    }
+
+    /// The other nodes that are there and have a use for the seat.
+    fn there_for(&self, seat: &NodeName) -> Vec<NodeName> {
+        let there = self.machine.peers(self.clock.now()).filter(|(_, suspicion, ..)| *suspicion != Suspicion::Red);
+        there.map(|(node, ..)| node).filter(|node| self.machine.has_use_for(node, seat)).cloned().collect()
+    }
+
     fn poke_who_lags(&mut self) {
         let now = self.clock.now();
-        let lag: Vec<NodeName> =
-            self.copies.behind.iter().filter(|(_, at)| now >= **at).map(|(node, _)| node.clone()).collect();
-        for node in lag {
-            self.copies.behind.insert(node.clone(), now + POKE_EVERY);
+        let lag: Vec<_> =
+            self.copies.behind.iter().filter(|(_, at)| now >= **at).map(|(which, _)| which.clone()).collect();
+        for (seat, node) in lag {
+            self.copies.behind.insert((seat, node.clone()), now + POKE_EVERY);
             self.poke(&[node]);
         }
     }
 
-    /// Has a node that is there missed something?
-    pub(super) fn is_unreplicated(&self) -> bool {
-        let mut there = self.machine.peers(self.clock.now()).filter(|(_, suspicion, ..)| *suspicion != Suspicion::Red);
-        there.any(|(node, ..)| self.copies.behind.contains_key(node))
+    /// Has a node that is there missed something of this seat?
+    pub(super) fn is_unreplicated(&self, seat: &NodeName) -> bool {
+        self.there_for(seat).into_iter().any(|node| self.copies.behind.contains_key(&(seat.clone(), node)))
     }
 
-    /// Tells nodes that there is something to pull.
+    /// Tells nodes that there is something to pull, of the seats that they have a use for.
     pub(super) fn poke(&mut self, nodes: &[NodeName]) {
-        for node in nodes {
-            for seat in self.served() {
-                let (links, node) = (Arc::clone(&self.links), node.clone());
-                self.tasks.spawn(async move {
-                    if let Err(error) = sync::poke(&links, &node, &seat).await {
-                        tracing::debug!(%node, %error, "a node could not be told that something changed");
-                    }
-                    Done::Nothing
-                });
-            }
+        let served = self.served();
+        let each = nodes.iter().flat_map(|node| served.iter().map(move |seat| (node.clone(), seat.clone())));
+        let wanted: Vec<_> = each.filter(|(node, seat)| self.machine.has_use_for(node, seat)).collect();
+        for (node, seat) in wanted {
+            let links = Arc::clone(&self.links);
+            self.tasks.spawn(async move {
+                if let Err(error) = sync::poke(&links, &node, &seat).await {
+                    tracing::debug!(%node, %error, "a node could not be told that something changed");
+                }
+                Done::Nothing
+            });
         }
     }
 

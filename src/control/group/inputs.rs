@@ -235,7 +235,7 @@ impl Group {
                 });
             }
             Asked::Changed { seat, from } => {
-                if !self.served().contains(&seat) {
+                if !self.served().contains(&seat) && self.machine.has_use_for(&self.me, &seat) {
                     self.pull(seat, from);
                 }
             }

@@ -91,7 +91,7 @@ enum Done {
     Reached(NodeName, Result<(), String>),
     Pushed {
         receipts: Vec<(PairName, Receipt)>,
-        results: Vec<(NodeName, bool)>,
+        results: Vec<(NodeName, NodeName, bool)>,
         seats: BTreeMap<NodeName, (Epoch, u64)>,
     },
     Gone(NodeName),

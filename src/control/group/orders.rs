@@ -75,7 +75,7 @@ impl Group {
             .machine
             .seats()
             .filter_map(|(seat, status)| Some((seat.clone(), status.holder?)))
-            .filter(|(_, holder)| *holder != me)
+            .filter(|(seat, holder)| *holder != me && self.machine.has_use_for(&me, seat))
             .collect();
         if seats.is_empty() {
             let served = self.served();

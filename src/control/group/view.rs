@@ -91,7 +91,7 @@ impl Group {
                 (true, Some(copy)) => self.pulled_views(seat, copy.order()),
                 _ => Vec::new(),
             },
-            replicated: !(status.serving && self.is_unreplicated()),
+            replicated: !(status.serving && self.is_unreplicated(seat)),
         }
     }
 

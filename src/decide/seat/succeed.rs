@@ -8,7 +8,7 @@ use super::{
 };
 use crate::model::{
     NodeName, Time,
-    group::Role,
+    group::{NodeStateName, Role},
     seat::{SeatReason, SeatRefusal},
 };
 use std::time::Duration;
@@ -63,7 +63,8 @@ impl NodeMachine {
             Some(SeatRefusal::AutoOff)
         } else if seat.is_degraded() {
             Some(SeatRefusal::Degraded)
-        } else if self.holds_any() {
+        } else if self.state() == NodeStateName::Offline {
+            // It can't serve what it holds. One that serves another seat takes this one, too (`G2`).
             Some(SeatRefusal::NotStandby)
         } else if !self.synced.contains_key(name) {
             Some(SeatRefusal::NeverSynced)

@@ -184,3 +184,41 @@ fn x4_a_node_that_was_just_joined_is_not_missed_before_it_could_be_heard() {
     world.run(1.0);
     assert!(!world.machine.may_change_sides(), "after three heartbeats it is");
 }
+
+/// Two primary nodes, both synced and heard to serve.
+fn backup_of_two() -> World {
+    let peers = [(ALPHA, Role::Primary), ("charlie", Role::Primary)];
+    let mut world = World::start(BRAVO, Role::Backup, true, Stored::Nothing, &peers, &[ALPHA, "charlie"]);
+    world.other(ALPHA).claims = vec![claim(ALPHA, 1, true)];
+    world.other("charlie").claims = vec![claim("charlie", 1, true)];
+    world.run(2.0);
+    world
+}
+
+#[test]
+fn g2_a_backup_that_serves_one_seat_takes_another_when_its_holder_falls_silent() {
+    let mut world = backup_of_two();
+    world.silence(ALPHA);
+    world.run(4.0);
+    assert_eq!(world.served.len(), 1);
+    world.silence("charlie");
+    world.run(4.0);
+    assert_eq!(world.served.len(), 2);
+    assert!(world.machine.seats().all(|(_, seat)| seat.serving && seat.degraded));
+}
+
+#[test]
+fn g2_a_seat_known_by_hearsay_counts_only_while_a_known_node_holds_it() {
+    // Input: alpha's backup says of charlie's seat that it does not hold it. Output: alpha has nothing to do with it.
+    let mut world = World::primary();
+    world.other(BRAVO).claims = vec![claim(ALPHA, 1, false), claim("charlie", 1, false)];
+    world.run(1.0);
+    let seats = |world: &World| world.machine.seats().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
+    assert_eq!(seats(&world), [ALPHA]);
+    assert!(!world.machine.has_use_for(&ALPHA.into(), &"charlie".into()), "and copies nothing of it");
+    assert!(world.machine.has_use_for(&BRAVO.into(), &"charlie".into()));
+    // Input: it took that seat over. Output: whom it serves now is worth knowing.
+    world.other(BRAVO).claims = vec![claim(ALPHA, 1, false), claim("charlie", 2, true)];
+    world.run(1.0);
+    assert_eq!(seats(&world), [ALPHA, "charlie"]);
+}

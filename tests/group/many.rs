@@ -1,0 +1,173 @@
+//! One backup node for two primary nodes, each with a seat and an address of its own (n+1):
+//!
+//! ```text
+//!   A  10.77.0.10  AGG_V ──┐
+//!                          ├── B
+//!   C  10.77.0.30  C_V ────┘        A and C know nothing of each other
+//! ```
+
+use crate::{
+    common::{eventually, server::Server},
+    fleet::Fleet,
+    node::{Node, Wishes},
+    rig::{Rig, answer_at},
+};
+use failback::model::{
+    group::{NodeStateName, Role},
+    view::group::SyncResult,
+};
+use std::time::Duration;
+
+const OTHER: &str = "10.77.0.30";
+
+/// Both joined with `B` and copied to it.
+struct Many {
+    rig: Rig,
+    c: Node,
+    _servers: [Server; 2],
+}
+
+fn wishes_of_c() -> Wishes {
+    Wishes { shared: OTHER, ..Wishes::default() }
+}
+
+/// The tables of `C`'s seat with its one pair of this name, and its route.
+fn seat_of_c(pair: &str, route: &str) -> String {
+    format!(
+        "[pairs.{pair}]\nprimary = {{ name = \"C_P\", address = \"10.77.0.2:4200\" }}\n\
+         backups = [{{ name = \"C_B\", address = \"10.77.0.3:4200\" }}]\nfailback = {{ stable_for = \"100ms\" }}\n\
+         [routes.{route}]\nlisten = [\"{OTHER}:4100\"]\npair = \"{pair}\"\n"
+    )
+}
+
+fn servers(rig: &Rig) -> [Server; 2] {
+    [rig.lab.server("C_P", "primary", "10.77.0.2:4200"), rig.lab.server("C_B", "backup", "10.77.0.3:4200")]
+}
+
+impl Many {
+    #[track_caller]
+    fn joined() -> Self {
+        let rig = Rig::joined();
+        let servers = servers(&rig);
+        let c = rig.third_with("primary", &seat_of_c("C_V", "others"), &wishes_of_c());
+        c.until_serves(&c);
+        c.order(&["group", "join", &rig.b.peer(), "--reverse", &c.peer()]);
+        let many = Self { rig, c, _servers: servers };
+        many.copied();
+        many
+    }
+
+    /// Waits until `B` could take over from both.
+    #[track_caller]
+    fn copied(&self) {
+        eventually("B has a copy of both seats", || {
+            let copied = |of: &Node| {
+                let (here, there) = (self.rig.b.seat(of)?, of.seat(of)?);
+                let done = here.last_sync.as_ref().is_some_and(|sync| sync.result == SyncResult::Done);
+                (done && here.revision == there.revision).then_some(())
+            };
+            copied(&self.rig.a).and_then(|()| copied(&self.c))
+        });
+        eventually("B knows the servers of both", || {
+            let pairs = self.rig.b.proxy.admin.status().pairs;
+            let known = |pair: &str| {
+                let pair = self.rig.b.proxy.admin.pair(pair);
+                pair.upstreams.iter().all(|upstream| upstream.admissible)
+            };
+            (pairs.len() == 2 && known("AGG_V") && known("C_V")).then_some(())
+        });
+    }
+
+    /// Waits until clients reach both pairs' primaries, each at its own address.
+    #[track_caller]
+    fn both_reached(&self) {
+        self.rig.until_reached("AGG_P");
+        let route = wishes_of_c().route();
+        let served = || self.rig.lab.on("client", || answer_at(route));
+        eventually("clients reach C_P", || (served().as_deref() == Some("C_P")).then_some(()));
+    }
+}
+
+#[test]
+fn g2_one_backup_of_two_primaries_serves_both_and_gives_each_back_by_itself() {
+    let mut many = Many::joined();
+    many.both_reached();
+    shown_on_all_pages(&many);
+    let others = Fleet::start_at(&many.rig.lab, wishes_of_c().route());
+
+    // One dies: its seat is taken over, the other goes on.
+    many.rig.kill_a();
+    many.rig.b.until_serves(&many.rig.a);
+    many.both_reached();
+    assert!(many.c.seat(&many.c).is_some_and(|seat| seat.here && !seat.degraded));
+    assert_eq!(many.rig.b.row(&many.rig.b).expect("a row").shared_addresses, ["10.77.0.10/24"]);
+    let undisturbed = others.stop();
+    assert_eq!(undisturbed.turns(), ["C_P"]);
+    assert!(undisturbed.gap() < Duration::from_secs(1), "clients of C had to wait for {:?}", undisturbed.gap());
+
+    // The other dies, too.
+    many.c.proxy.kill();
+    many.rig.b.until_serves(&many.c);
+    many.both_reached();
+    assert!(many.rig.b.has(&many.rig.lab, "10.77.0.10") && many.rig.b.has(&many.rig.lab, OTHER));
+    let status = many.rig.b.order(&["status"]);
+    assert_eq!(status.matches("here, degraded").count(), 2, "{status}");
+    let row = many.rig.b.row(&many.rig.b).expect("a row");
+    assert_eq!((row.role, row.state), (Role::Backup, NodeStateName::Online));
+    assert_eq!(row.shared_addresses, ["10.77.0.10/24", "10.77.0.30/24"]);
+
+    // One is given back; the other stays.
+    many.rig.a_returns();
+    let others = Fleet::start_at(&many.rig.lab, wishes_of_c().route());
+    many.rig.b.order(&["reverse", "A"]);
+    many.rig.a.until_serves(&many.rig.a);
+    many.both_reached();
+    let undisturbed = others.stop();
+    assert_eq!(undisturbed.turns(), ["C_P"]);
+    assert!(undisturbed.gap() < Duration::from_secs(1), "clients of C had to wait for {:?}", undisturbed.gap());
+    let seat = many.rig.b.seat(&many.c).expect("the seat");
+    assert!(seat.here && seat.degraded);
+
+    // And it stands by for the one although it serves the other.
+    many.rig.synced(&many.rig.b);
+    many.rig.kill_a();
+    many.rig.b.until_serves(&many.rig.a);
+    many.both_reached();
+}
+
+/// Each page shows the seats and members that its node has to do with, and nothing that needs somebody.
+#[track_caller]
+fn shown_on_all_pages(many: &Many) {
+    let Many { rig, c, .. } = many;
+    for node in [&rig.a, &rig.b, c] {
+        let status = node.order(&["status"]);
+        assert!(!status.contains("nobody known"), "{}: {status}", node.name);
+        let b = node.row(&rig.b).expect("a row");
+        assert_eq!((b.role, b.state), (Role::Backup, NodeStateName::Standby), "as {} sees it", node.name);
+    }
+    let names = |node: &Node| node.group().seats.iter().map(|seat| seat.seat.to_string()).collect::<Vec<_>>();
+    assert_eq!(
+        (names(&rig.a), names(&rig.b), names(c)),
+        (vec!["A".into()], vec!["A".into(), "C".into()], vec!["C".into()])
+    );
+    assert_eq!(rig.b.group().nodes.len(), 3);
+}
+
+#[test]
+fn g2_g3_a_backup_that_serves_one_seat_takes_another_by_hand_only_if_forced() {
+    let mut many = Many::joined();
+    many.rig.kill_a();
+    many.rig.b.until_serves(&many.rig.a);
+
+    let refused = many.rig.b.refuses(&["takeover", "C"]);
+    assert!(refused.contains("does not stand by") && refused.contains("--force"), "{refused}");
+    many.rig.b.order(&["takeover", "C", "--force"]);
+
+    many.both_reached();
+    assert!(many.rig.b.until_serves(&many.c).degraded);
+    assert_eq!(many.c.group().state, NodeStateName::Offline);
+    many.rig.b.order(&["reverse", "C"]);
+    many.c.until_serves(&many.c);
+    many.both_reached();
+    many.rig.b.until_serves(&many.rig.a);
+}
