@@ -7,7 +7,7 @@
 //! ```
 
 use crate::{
-    common::{eventually, server::Server},
+    common::{eventually, server::Server, within},
     fleet::Fleet,
     node::{Node, Wishes},
     rig::{Rig, answer_at},
@@ -170,4 +170,41 @@ fn g2_g3_a_backup_that_serves_one_seat_takes_another_by_hand_only_if_forced() {
     many.c.until_serves(&many.c);
     many.both_reached();
     many.rig.b.until_serves(&many.rig.a);
+}
+
+/// On the backup they could not be told apart. The first one who can say so says so.
+#[test]
+fn g2_names_that_two_seats_have_are_refused_with_both_seats() {
+    let rig = Rig::joined();
+    let _servers = servers(&rig);
+    let c = rig.third_with("primary", &seat_of_c("AGG_V", "others"), &wishes_of_c());
+    c.until_serves(&c);
+    let join = ["group", "join", &rig.b.peer(), "--reverse", &c.peer()].map(str::to_owned);
+    let join: Vec<&str> = join.iter().map(String::as_str).collect();
+
+    let said = c.refuses(&join);
+
+    assert!(said.contains("pair `AGG_V`") && said.contains("seat A") && said.contains("another name"), "{said}");
+    assert_eq!((c.group().nodes.len(), rig.b.group().nodes.len()), (1, 2), "nobody was joined");
+
+    // Named apart, they are joined.
+    c.configure("primary", &seat_of_c("C_V", "others"), &wishes_of_c());
+    c.order(&["reload"]);
+    c.order(&join);
+    let pulled = || c.seat(&c).and_then(|seat| seat.pulled_by.into_iter().find(|pull| &*pull.node == "B"));
+    eventually("B has it all", || pulled().filter(|pull| pull.synchronized));
+
+    // A name that comes later is refused by the backup, and both pages say so.
+    let more = format!("{}[routes.probes]\nlisten = [\"{OTHER}:4300\"]\npair = \"C_V\"\n", seat_of_c("C_V", "others"));
+    c.configure("primary", &more, &wishes_of_c());
+    c.order(&["reload"]);
+    let why = "route `probes` is in seat A and in seat C: give one of them another name";
+    within(Duration::from_secs(10), "B says so", || {
+        let sync = rig.b.seat(&c)?.last_sync?;
+        (sync.result == SyncResult::Failed && sync.error?.contains(why)).then_some(())
+    });
+    eventually("C says so", || pulled().filter(|pull| !pull.synchronized));
+    let status = eventually("C says why", || Some(c.order(&["status"])).filter(|status| status.contains(why)));
+    assert!(status.contains('B'), "{status}");
+    rig.until_reached("AGG_P");
 }

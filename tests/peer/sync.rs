@@ -7,7 +7,7 @@ use crate::{
 use failback::{
     control::{
         peer::CallError,
-        sync::{self, About, Asked, Declined, NotApplied, Pushed, SeatStore, Settings, SyncError, Update},
+        sync::{self, About, Asked, Declined, NotApplied, Pushed, SeatStore, Settings, SyncError, Update, Verdict},
     },
     decide::{
         effect::PairRecord,
@@ -105,6 +105,7 @@ fn answer(name: &str, mut questions: Receiver<Asked>, store: &Mutex<SeatStore>, 
                 let done = store.apply(&update).expect("the disk is whole").map(drop).map_err(Declined::NotApplied);
                 let _gone = reply.send(done);
             }
+            Asked::Pulled { by, verdict } => hear(format!("{by} pulled {}: {:?}", verdict.seat, verdict.refused)),
             Asked::Changed { seat, from } => hear(format!("{from} pokes {seat}")),
             Asked::Told { from, message } => hear(format!("{from} tells {message:?}")),
             Asked::About { reply } => {
@@ -204,6 +205,13 @@ fn a_node_is_poked_and_told_by_who_is_known_to_ask_and_says_what_it_is() {
     for message in [Message::Come { seat: seat(), adopt: true }, grant] {
         b.tells(&p, &message).unwrap();
         p.hears(&format!("B tells {message:?}"));
+    }
+    let (name, order) = (p.node.name.clone(), (Epoch(3), 1));
+    for refused in [None, Some("no certificate there".to_owned())] {
+        let (name, words) = (name.clone(), format!("B pulled {}: {refused:?}", seat()));
+        let verdict = Verdict { seat: seat(), order, refused };
+        b.node.with(|links| async move { sync::pulled(&links, &name, &verdict).await }).unwrap();
+        p.hears(&words);
     }
     let name = b.node.name.clone();
     let said = p.node.with(|links| async move { sync::about(&links, &name).await }).unwrap();

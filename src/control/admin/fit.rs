@@ -101,7 +101,12 @@ mod tests {
 
     /// As the primary node sees it when all is well.
     fn group() -> GroupView {
-        let pulled = |synchronized| PulledView { node: "B".into(), at: "2026-03-01T12:00:00Z".into(), synchronized };
+        let pulled = |synchronized| PulledView {
+            node: "B".into(),
+            at: "2026-03-01T12:00:00Z".into(),
+            synchronized,
+            error: None,
+        };
         GroupView {
             key_fingerprint: "ab".into(),
             role: Role::Primary,

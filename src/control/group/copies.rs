@@ -6,12 +6,13 @@ use crate::{
         clock::wall_now,
         journal::Receipt,
         seats::SeatOrder,
-        sync::{self, Copy, Pushed},
+        sync::{self, Copy, Pushed, Verdict},
     },
     decide::{effect::PairRecord, seat::input::Input},
     model::{
         Epoch, NodeName, PairName, Time,
         causes::chain,
+        plain::plain,
         seat::Suspicion,
         view::group::{PulledView, SyncResult, SyncView},
     },
@@ -32,6 +33,9 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Between two pokes of a node that lags.
 const POKE_EVERY: Duration = Duration::from_secs(2);
 
+/// Characters of a refusal that are shown.
+const LONGEST_REFUSAL: usize = 400;
+
 /// To whom records of a seat go, and the records.
 type Batch = (Vec<NodeName>, Vec<(PairName, PairRecord)>);
 
@@ -41,6 +45,14 @@ pub(super) struct Has {
     at: String,
     time: Time,
     order: (Epoch, u64),
+}
+
+/// A copy that a node could not take, and since when that is so.
+#[derive(Debug)]
+pub(super) struct Refused {
+    at: String,
+    pub(super) since: Time,
+    pub(super) why: String,
 }
 
 /// How copies stand.
@@ -54,8 +66,19 @@ pub(super) struct Copies {
     pub(super) pulled_by: BTreeMap<(NodeName, NodeName), Has>,
     /// Seats and nodes that must pull them before they can be pushed to.
     behind: BTreeMap<(NodeName, NodeName), Time>,
+    /// What each node could not take of each seat that is held here.
+    pub(super) refused: BTreeMap<(NodeName, NodeName), Refused>,
     waiting: Vec<(NodeName, PairName, PairRecord, Receipt)>,
     pushing: bool,
+}
+
+impl Copies {
+    /// A node is a member no more.
+    pub(super) fn forget(&mut self, node: &NodeName) {
+        self.pulled_by.retain(|(_, of), _| of != node);
+        self.behind.retain(|(_, of), _| of != node);
+        self.refused.retain(|(_, of), _| of != node);
+    }
 }
 
 impl Group {
@@ -95,16 +118,32 @@ impl Group {
         self.copies.pulls.insert(seat.clone(), running);
         let (links, arranger) = (Arc::clone(&self.links), self.arranger.clone());
         self.tasks.spawn(async move {
-            let result = match sync::pull(&links, &from, &seat).await {
-                Ok(copy) => arranger.take(copy).await,
-                Err(error) => Err(chain(&error)),
+            let (order, result) = match sync::pull(&links, &from, &seat).await {
+                Ok(copy) => (Some(copy.order()), arranger.take(copy).await),
+                Err(error) => (None, Err(chain(&error))),
             };
-            Done::Pulled { seat, from, result }
+            Done::Pulled { seat, from, order, result }
         });
     }
 
-    pub(super) fn pulled(&mut self, seat: NodeName, from: NodeName, result: Result<(u64, String), String>) {
+    pub(super) fn pulled(
+        &mut self,
+        seat: NodeName,
+        from: NodeName,
+        order: Option<(Epoch, u64)>,
+        result: Result<(u64, String), String>,
+    ) {
         self.copies.pulling.remove(&seat);
+        if let Some(order) = order {
+            let verdict = Verdict { seat: seat.clone(), order, refused: result.as_ref().err().cloned() };
+            let (links, from) = (Arc::clone(&self.links), from.clone());
+            self.tasks.spawn(async move {
+                if let Err(error) = sync::pulled(&links, &from, &verdict).await {
+                    tracing::debug!(%from, %error, "who was pulled from could not be told what became of it");
+                }
+                Done::Nothing
+            });
+        }
         let now = self.clock.now();
         let mut view = SyncView { result: SyncResult::Done, at: wall_now(), from, revision: None, error: None };
         let before = self.copies.pulls.get(&seat).and_then(|pull| pull.error.clone());
@@ -140,11 +179,28 @@ impl Group {
         self.copies.due.insert(seat, self.clock.now());
     }
 
-    /// Somebody took a whole copy from here.
-    pub(super) fn copied_by(&mut self, node: &NodeName, copy: &Copy) {
-        let entry = Has { at: wall_now(), time: self.clock.now(), order: copy.order() };
-        self.copies.pulled_by.insert((copy.seat.clone(), node.clone()), entry);
-        self.copies.behind.remove(&(copy.seat.clone(), node.clone()));
+    /// Somebody took a whole copy from here, or could not.
+    pub(super) fn judged(&mut self, node: NodeName, verdict: Verdict) {
+        let Verdict { seat, order, refused } = verdict;
+        if !self.served().contains(&seat) || !self.machine.has_use_for(&node, &seat) {
+            return;
+        }
+        let (key, at, now) = ((seat, node), wall_now(), self.clock.now());
+        match refused {
+            None => {
+                self.copies.behind.remove(&key);
+                self.copies.refused.remove(&key);
+                self.copies.pulled_by.insert(key, Has { at, time: now, order });
+            }
+            Some(why) => {
+                // Another machine's words, for a page and a mail.
+                let why = plain(&why.chars().take(LONGEST_REFUSAL).collect::<String>()).into_owned();
+                let since = self.copies.refused.get(&key).map_or(now, |known| known.since);
+                self.copies.refused.insert(key, Refused { at, since, why });
+            }
+        }
+        self.changed = true;
+        self.answer_joins();
     }
 
     pub(super) fn replicate(&mut self, seat: NodeName, pair: PairName, record: PairRecord, receipt: Receipt) {
@@ -295,13 +351,20 @@ impl Group {
     }
 
     pub(super) fn pulled_views(&self, seat: &NodeName, order: (Epoch, u64)) -> Vec<PulledView> {
-        let of_seat = self.copies.pulled_by.iter().filter(|((of, _), _)| of == seat);
+        let refused = self.copies.refused.iter().filter(|((of, _), _)| of == seat);
+        let error = |((_, node), refused): (&(NodeName, NodeName), &Refused)| {
+            let (node, at, error) = (node.clone(), refused.at.clone(), Some(refused.why.clone()));
+            PulledView { node, at, synchronized: false, error }
+        };
+        let taken =
+            self.copies.pulled_by.iter().filter(|(key, _)| key.0 == *seat && !self.copies.refused.contains_key(key));
         let view = |((_, node), has): (&(NodeName, NodeName), &Has)| PulledView {
             node: node.clone(),
             at: has.at.clone(),
             synchronized: has.order >= order,
+            error: None,
         };
-        of_seat.map(view).collect()
+        taken.map(view).chain(refused.map(error)).collect()
     }
 
     /// When the seat was pulled last by anybody (`B7`).

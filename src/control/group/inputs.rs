@@ -59,6 +59,7 @@ impl Group {
             }
             PeerEvent::Left { node } => {
                 self.event("left", true, format!("{node} has left the group"));
+                self.copies.forget(&node);
                 self.input(Input::Left(node.clone()));
                 self.forget_what_came_from(&[node]);
             }
@@ -113,7 +114,9 @@ impl Group {
             Done::Probed(id, owner) => self.input(Input::Probed(id, owner)),
             Done::Opened(seat, opened) => self.opened(seat, opened),
             Done::Closed(seat) => self.input(Input::Gone(seat)),
-            Done::Pulled { seat, from, result } => self.pulled(seat, from, result),
+            Done::Pulled { seat, from, order, result } => self.pulled(seat, from, order, result),
+            Done::Joined(node, reply, new) => self.await_copy(node, reply, new),
+            Done::Parted(node, reply, why) => self.parted(node, reply, why),
             Done::Taken(seat, revision) => self.input(Input::Synced { seat, revision }),
             Done::Behind(seat) => self.pull_soon(seat),
             Done::Reached(seat, reached) => {
@@ -218,10 +221,8 @@ impl Group {
     pub(super) fn peer_asks(&mut self, asked: Asked) {
         match asked {
             Asked::Copy { seat, by, reply } => {
+                tracing::debug!(%seat, %by, "a seat is pulled");
                 let copy = self.served().contains(&seat).then(|| self.arranger.store().get(&seat).cloned()).flatten();
-                if let Some(copy) = &copy {
-                    self.copied_by(&by, copy);
-                }
                 let _gone = reply.send(copy);
             }
             Asked::Records { update, from, reply } => {
@@ -234,6 +235,7 @@ impl Group {
                     done
                 });
             }
+            Asked::Pulled { by, verdict } => self.judged(by, verdict),
             Asked::Changed { seat, from } => {
                 if !self.served().contains(&seat) && self.machine.has_use_for(&self.me, &seat) {
                     self.pull(seat, from);

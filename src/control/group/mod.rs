@@ -18,8 +18,10 @@ mod edits;
 mod effects;
 mod fallback;
 mod inputs;
+mod joining;
 mod orders;
 mod record;
+mod standing;
 mod start;
 mod view;
 mod words;
@@ -84,8 +86,14 @@ enum Done {
     Pulled {
         seat: NodeName,
         from: NodeName,
+        /// Of the copy that came, if one did.
+        order: Option<(Epoch, u64)>,
         result: Result<(u64, String), String>,
     },
+    /// Joined: a new peer, or one more time.
+    Joined(NodeName, Reply<OrderAnswer>, bool),
+    /// Parted again, because it could not copy the seat.
+    Parted(NodeName, Reply<OrderAnswer>, String),
     Taken(NodeName, u64),
     Behind(NodeName),
     Reached(NodeName, Result<(), String>),
@@ -128,6 +136,7 @@ struct Group {
     waiting: BTreeMap<Ticket, Reply<OrderAnswer>>,
     tickets: u64,
     copies: copies::Copies,
+    joining: joining::Joining,
     about: BTreeMap<NodeName, sync::About>,
     standing: BTreeMap<crate::model::alert::AlertKey, Alert>,
     view: watch::Sender<Arc<GroupView>>,
@@ -231,6 +240,7 @@ impl Group {
         self.ask_about_all();
         self.pull_what_is_due();
         self.push_what_waits();
+        self.answer_joins();
         self.refresh();
     }
 

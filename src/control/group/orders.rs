@@ -4,7 +4,6 @@ use super::{Done, Group};
 use crate::{
     control::{
         orders::{GroupOrder, GroupRequest, OrderError},
-        peer::JoinError,
         sync,
     },
     decide::seat::input::Order,
@@ -23,20 +22,19 @@ impl Group {
         match order {
             GroupOrder::Join { forward, reverse } => {
                 let links = Arc::clone(&self.links);
+                let known: Vec<NodeName> =
+                    self.machine.peers(self.clock.now()).map(|(name, ..)| name.clone()).collect();
                 self.tasks.spawn(async move {
-                    let joined = links.join(forward, reverse).await;
-                    let answer = match joined {
+                    match links.join(forward, reverse).await {
                         Ok(node) => {
-                            let message =
-                                format!("{node} is a backup of this node from now on; it copies the seat by itself");
-                            Ok(OrderAnswer { changed: true, message })
+                            let new = !known.contains(&node);
+                            Done::Joined(node, reply, new)
                         }
-                        Err(JoinError { reason, detail }) => {
-                            Err(OrderError::Refused(format!("{}: {detail}", reason.words())))
+                        Err(error) => {
+                            let _gone = reply.send(Err(OrderError::Refused(error.to_string())));
+                            Done::Nothing
                         }
-                    };
-                    let _gone = reply.send(answer);
-                    Done::Nothing
+                    }
                 });
             }
             GroupOrder::Sync(Some(node)) if node != self.me => {

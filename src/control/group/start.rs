@@ -1,6 +1,6 @@
 //! Setting the group up.
 
-use super::{Group, Inbox, arrange::Arranger, copies::Copies, record};
+use super::{Group, Inbox, arrange::Arranger, copies::Copies, joining::Joining, record};
 use crate::{
     config::Config,
     control::{
@@ -142,6 +142,7 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
         waiting: BTreeMap::new(),
         tickets: 0,
         copies: Copies::default(),
+        joining: Joining::default(),
         about: BTreeMap::new(),
         standing: BTreeMap::new(),
         view,

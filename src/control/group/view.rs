@@ -1,21 +1,17 @@
-//! The group as it is shown, and what of it stands as alerts and metrics.
+//! The group as it is shown.
 
 use super::{Group, newest};
 use crate::{
-    control::{clock::wall_now, seats::SeatOrder, sync::Settings},
+    control::sync::Settings,
     decide::seat::SeatStatus,
     model::{
-        NodeName, Time,
-        alert::{Alert, AlertKey, AlertKind},
+        NodeName,
         group::{NodeStateName, Role},
         seat::Suspicion,
-        view::group::{GroupView, NodeView, SeatView, SyncResult},
+        view::group::{GroupView, NodeView, SeatView},
     },
 };
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
-
-/// A sync that failed and stays so is worth an alert.
-const FAILED_FOR: Duration = Duration::from_secs(30);
+use std::sync::atomic::Ordering::Relaxed;
 
 impl Group {
     pub(super) fn make_view(&self) -> GroupView {
@@ -40,6 +36,7 @@ impl Group {
         });
         nodes.sort_by(|one, other| one.node.cmp(&other.node));
         let mut warnings: Vec<String> = self.standing.values().map(|alert| alert.title.clone()).collect();
+        warnings.extend(self.refusals().map(|(_, words)| words));
         if !self.machine.may_change_sides() {
             warnings.push("this node hears no other and reaches no witness: no pair changes sides".into());
         }
@@ -112,76 +109,6 @@ impl Group {
             fallback_address: about.and_then(|about| about.fallback_address.clone()),
             version: about.map(|about| about.version.clone()),
             last_sync: about.and_then(|about| about.last_sync.clone()),
-        }
-    }
-
-    /// Alerts and metrics.
-    pub(super) fn show(&mut self, view: &GroupView) {
-        let now = self.clock.now();
-        let before = self.standing.clone();
-        self.never_pulled(view, now);
-        self.failing_syncs(view);
-        for seat in view.seats.iter().filter(|seat| seat.here || seat.holder.as_ref() != Some(&self.me)) {
-            let about = Some(seat.seat.to_string());
-            self.standing.remove(&AlertKey { kind: AlertKind::NotServed, pair: None, about });
-        }
-        if self.standing != before {
-            let _next_look = self.driver.try_send(SeatOrder::Standing(self.standing.values().cloned().collect()));
-        }
-        self.metrics.group(view);
-    }
-
-    /// Nobody pulled for too long (`B7`).
-    fn never_pulled(&mut self, view: &GroupView, now: Time) {
-        let limit = self.spec.sync.alert_after;
-        for seat in view.seats.iter().filter(|seat| seat.here) {
-            let key = AlertKey { kind: AlertKind::NotPulled, pair: None, about: Some(seat.seat.to_string()) };
-            let since = self.last_pulled(&seat.seat).unwrap_or(self.started);
-            if view.nodes.len() > 1 && now.since(since) >= limit {
-                let alert = Alert {
-                    key: key.clone(),
-                    epoch: None,
-                    reason: None,
-                    since: self.clock.wall(since),
-                    title: format!("no backup node has copied seat {}", seat.seat),
-                    text: format!(
-                        "Nobody has pulled for {} s, so a takeover would go on from what was known then.",
-                        now.since(since).as_secs()
-                    ),
-                    advice: "look at the backup nodes: `failback status` there says why their sync fails".into(),
-                };
-                self.standing.entry(key).or_insert(alert);
-            } else {
-                self.standing.remove(&key);
-            }
-        }
-    }
-
-    fn failing_syncs(&mut self, view: &GroupView) {
-        for seat in view.seats.iter() {
-            let key = AlertKey { kind: AlertKind::SyncFailed, pair: None, about: Some(seat.seat.to_string()) };
-            let failed = seat.last_sync.as_ref().filter(|sync| sync.result == SyncResult::Failed);
-            match failed {
-                Some(sync) if self.clock.now().since(self.started) >= FAILED_FOR => {
-                    let alert = Alert {
-                        key: key.clone(),
-                        epoch: None,
-                        reason: None,
-                        since: wall_now(),
-                        title: format!("seat {} can't be copied", seat.seat),
-                        text: format!(
-                            "The last pull from {} failed: {}.",
-                            sync.from,
-                            sync.error.clone().unwrap_or_default()
-                        ),
-                        advice: "what was copied before is kept; mend the cause, then: failback sync".into(),
-                    };
-                    self.standing.entry(key).or_insert(alert);
-                }
-                Some(_) => {}
-                None if seat.last_sync.as_ref().is_some_and(|sync| sync.result == SyncResult::Running) => {}
-                None => drop(self.standing.remove(&key)),
-            }
         }
     }
 }

@@ -178,6 +178,16 @@ impl PeerLinks {
         Ok(telling.join_all().await)
     }
 
+    /// Parts from one node: forgets it, and tells it so.
+    ///
+    /// # Errors
+    /// If it can't be stored; then it is not forgotten.
+    pub async fn part(&self, node: &NodeName) -> io::Result<Option<Parting>> {
+        let Some(peer) = self.shared.store.by_name(node) else { return Ok(None) };
+        self.dismiss(node).await?;
+        Ok(Some(Parting { told: tell_leaving(&self.shared, &peer).await, node: peer.node }))
+    }
+
     /// Forgets a node that may not return (`replace`): its key is unknown from now on.
     ///
     /// # Errors

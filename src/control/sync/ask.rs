@@ -1,6 +1,6 @@
 //! Asking other nodes about seats, over the peer link.
 
-use super::{About, Copy, Declined, Update, serve::Changed};
+use super::{About, Copy, Declined, Update, Verdict, serve::Changed};
 use crate::{
     control::peer::{Answer, Call, CallError, PeerLinks},
     decide::seat::effect::Message,
@@ -67,6 +67,14 @@ pub async fn pull(links: &PeerLinks, from: &NodeName, seat: &NodeName) -> Result
         most: MOST_OF_A_COPY,
     };
     understood(from, &good(from, links.call(from, call).await?)?)
+}
+
+/// Tells the node from which a copy was pulled what became of it.
+///
+/// # Errors
+/// [`SyncError`].
+pub async fn pulled(links: &PeerLinks, from: &NodeName, verdict: &Verdict) -> Result<(), SyncError> {
+    good(from, links.call(from, post("/pulled", verdict)).await?).map(drop)
 }
 
 /// Gives records to another node, which has `limit` to store them.

@@ -13,7 +13,7 @@ pub enum MergeError {
     /// Two seats have something of one name.
     #[error("{what} `{name}` is in seat {one} and in seat {other}: give one of them another name")]
     Twice {
-        /// `pairs` or `routes`.
+        /// `pair` or `route`.
         what: &'static str,
         /// The name.
         name: String,
@@ -47,7 +47,7 @@ pub fn merged<'a>(
             for (name, value) in named {
                 if let Some((_, _, one)) = owners.iter().find(|(kind, known, _)| *kind == what && *known == name) {
                     let (one, other) = (one.clone(), seat.clone());
-                    return Err(MergeError::Twice { what, name, one, other });
+                    return Err(MergeError::Twice { what: what.trim_end_matches('s'), name, one, other });
                 }
                 owners.push((what, name.clone(), seat.clone()));
                 let all = whole.entry(what).or_insert_with(|| Value::Table(Table::new()));
@@ -109,7 +109,7 @@ mod tests {
         let (one, names) = (seat("X"), [NodeName::from("A1"), "A2".into()]);
         let seats = [(&names[0], one.as_str()), (&names[1], one.as_str())];
         let error = merged(OWN, &"B".into(), seats.into_iter()).unwrap_err().to_string();
-        assert_eq!(error, "pairs `X` is in seat A1 and in seat A2: give one of them another name");
+        assert_eq!(error, "pair `X` is in seat A1 and in seat A2: give one of them another name");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //!   copy       what travels: the whole, or what changed of it
 //!   settings   what of a configuration travels        merge   one configuration out of all seats' and a node's own
 //!   store      what is known of each seat, on disk    draft   the same for people, who may edit it
-//!                                                     ask ── peer link ──▶ serve   pull, push, poke, tell
+//!                                                     ask ── peer link ──▶ serve   pull and what became of it, push, poke, tell
 //! ```
 
 mod ask;
@@ -16,10 +16,10 @@ mod serve;
 mod settings;
 mod store;
 
-pub use ask::{Pushed, SyncError, about, poke, pull, push, tell};
+pub use ask::{Pushed, SyncError, about, poke, pull, pulled, push, tell};
 pub use copy::{Copy, NotApplied, Update};
 pub use draft::DraftError;
 pub use merge::{MergeError, merged};
-pub use serve::{About, Asked, Declined, router};
+pub use serve::{About, Asked, Declined, Verdict, router};
 pub use settings::{Settings, Unreadable};
 pub use store::{Refusal, SeatStore, StoreError};

@@ -4,7 +4,7 @@ use super::{Copy, NotApplied, Update};
 use crate::{
     control::{http::read_body, peer::Caller},
     decide::seat::effect::Message,
-    model::{NodeName, view::group::SyncView},
+    model::{Epoch, NodeName, view::group::SyncView},
 };
 use axum::{
     Extension, Json, Router,
@@ -41,6 +41,13 @@ pub enum Asked {
         /// Was it taken? In words, where the disk said no.
         reply: oneshot::Sender<Result<(), Declined>>,
     },
+    /// What became of a copy that was pulled from here.
+    Pulled {
+        /// By whom.
+        by: NodeName,
+        /// What became of it.
+        verdict: Verdict,
+    },
     /// There is something to pull.
     Changed {
         /// Of which seat.
@@ -72,6 +79,18 @@ pub enum Declined {
     NotStored(String),
 }
 
+/// What became of a copy at the node that pulled it. Only what was taken protects the seat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verdict {
+    /// Of which seat.
+    pub seat: NodeName,
+    /// Which copy ([`Copy::order`]).
+    pub order: (Epoch, u64),
+    /// Why it was not taken, in words.
+    pub refused: Option<String>,
+}
+
 /// What a node says of itself to those it is joined with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct About {
@@ -99,6 +118,7 @@ pub fn router(asked: Inbox) -> Router {
     Router::new()
         .route("/seats/{seat}", get(copy))
         .route("/records", post(records))
+        .route("/pulled", post(pulled))
         .route("/changed", post(changed))
         .route("/tell", post(told))
         .route("/about", get(about))
@@ -129,6 +149,13 @@ async fn records(State(asked): State<Inbox>, Extension(Caller { node }): Extensi
         Ok(Ok(())) => StatusCode::OK.into_response(),
         Ok(Err(declined)) => (StatusCode::CONFLICT, Json(declined)).into_response(),
         Err(busy) => busy,
+    }
+}
+
+async fn pulled(State(asked): State<Inbox>, Extension(Caller { node }): Extension<Caller>, body: Body) -> Response {
+    match parsed(body).await {
+        Ok(verdict) => accepted(&asked, Asked::Pulled { by: node, verdict }),
+        Err(refused) => refused,
     }
 }
 

@@ -94,6 +94,8 @@ pub struct PulledView {
     pub at: String,
     /// Does it have everything that is here?
     pub synchronized: bool,
+    /// Why it could not take what it pulled last, in words; what it had before it still has.
+    pub error: Option<String>,
 }
 
 /// One member.

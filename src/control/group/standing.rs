@@ -1,0 +1,100 @@
+//! What stands about the group as alerts and metrics.
+
+use super::Group;
+use crate::{
+    control::seats::SeatOrder,
+    model::{
+        NodeName, Time,
+        alert::{Alert, AlertKey, AlertKind},
+        view::group::{GroupView, SeatView, SyncResult},
+    },
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// A sync that failed and stays so is worth an alert.
+const FAILED_FOR: Duration = Duration::from_secs(30);
+/// So is a copy that another node could not take.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
+
+impl Group {
+    /// Alerts and metrics.
+    pub(super) fn show(&mut self, view: &GroupView) {
+        let now = self.clock.now();
+        let before = self.standing.clone();
+        self.never_pulled(view, now);
+        self.failing_syncs(view, now);
+        for seat in view.seats.iter().filter(|seat| seat.here || seat.holder.as_ref() != Some(&self.me)) {
+            let about = Some(seat.seat.to_string());
+            self.standing.remove(&AlertKey { kind: AlertKind::NotServed, pair: None, about });
+        }
+        if self.standing != before {
+            let _next_look = self.driver.try_send(SeatOrder::Standing(self.standing.values().cloned().collect()));
+        }
+        self.metrics.group(view);
+    }
+
+    /// Nobody pulled for too long (`B7`).
+    fn never_pulled(&mut self, view: &GroupView, now: Time) {
+        let limit = self.spec.sync.alert_after;
+        for seat in view.seats.iter().filter(|seat| seat.here) {
+            let key = AlertKey { kind: AlertKind::NotPulled, pair: None, about: Some(seat.seat.to_string()) };
+            let since = self.last_pulled(&seat.seat).unwrap_or(self.started);
+            if view.nodes.len() > 1 && now.since(since) >= limit {
+                let alert = Alert {
+                    key: key.clone(),
+                    epoch: None,
+                    reason: None,
+                    since: self.clock.wall(since),
+                    title: format!("no backup node has copied seat {}", seat.seat),
+                    text: format!(
+                        "Nobody has pulled for {} s, so a takeover would go on from what was known then.",
+                        now.since(since).as_secs()
+                    ),
+                    advice: "look at the backup nodes: `failback status` there says why their sync fails".into(),
+                };
+                self.standing.entry(key).or_insert(alert);
+            } else {
+                self.standing.remove(&key);
+            }
+        }
+    }
+
+    /// Copies that can't be taken, here or elsewhere.
+    fn failing_syncs(&mut self, view: &GroupView, now: Time) {
+        let key = |about: String| AlertKey { kind: AlertKind::SyncFailed, pair: None, about: Some(about) };
+        let running = |seat: &&SeatView| seat.last_sync.as_ref().is_some_and(|sync| sync.result == SyncResult::Running);
+        let open: BTreeSet<_> = view.seats.iter().filter(running).map(|seat| key(seat.seat.to_string())).collect();
+        let mut failing = BTreeMap::new();
+        for seat in view.seats.iter().filter(|_| now.since(self.started) >= FAILED_FOR) {
+            let Some(sync) = seat.last_sync.as_ref().filter(|sync| sync.result == SyncResult::Failed) else { continue };
+            let text = format!("The last pull from {} failed: {}.", sync.from, sync.error.clone().unwrap_or_default());
+            failing.insert(key(seat.seat.to_string()), (now, format!("seat {} can't be copied", seat.seat), text));
+        }
+        for ((seat, node), words) in self.refusals() {
+            let since = self.copies.refused.get(&(seat.clone(), node.clone())).map_or(now, |refused| refused.since);
+            if now.since(since) >= REFUSED_FOR {
+                let title = format!("{node} can't copy seat {seat}");
+                failing.insert(key(format!("{seat} on {node}")), (since, title, format!("{words}.")));
+            }
+        }
+        let over =
+            |key: &AlertKey| key.kind == AlertKind::SyncFailed && !failing.contains_key(key) && !open.contains(key);
+        self.standing.retain(|key, _| !over(key));
+        for (key, (since, title, text)) in failing {
+            let since = self.clock.wall(since);
+            let advice = "what was copied before is kept; mend the cause, then: failback sync".into();
+            let alert = Alert { key: key.clone(), epoch: None, reason: None, since, title, text, advice };
+            self.standing.entry(key).or_insert(alert);
+        }
+    }
+
+    /// Which seats that are held here which nodes can't copy, in words.
+    pub(super) fn refusals(&self) -> impl Iterator<Item = ((&NodeName, &NodeName), String)> {
+        let served = self.served();
+        let here = self.copies.refused.iter().filter(move |((seat, _), _)| served.contains(seat));
+        here.map(|((seat, node), refused)| ((seat, node), format!("{node} can't copy seat {seat}: {}", refused.why)))
+    }
+}
