@@ -127,7 +127,10 @@ pub(super) async fn call(shared: &Shared, node: &NodeName, call: Call) -> Result
             }
         };
         let answer = client.ask(request(call.method, &path, call.body.as_ref()), call.most, call.limit).await?;
-        lock(&shared.calls.idle).insert(peer.pin, (client, Instant::now()));
+        // Whoever was not answered as wished may be hung up on, and that is seen too late.
+        if answer.status().is_success() {
+            lock(&shared.calls.idle).insert(peer.pin, (client, Instant::now()));
+        }
         Ok(answer)
     };
     let answer = timeout_at(end, asking).await.unwrap_or(Err(AskError::TimedOut)).map_err(failed)?;
