@@ -36,6 +36,7 @@ pub mod input;
 mod inputs;
 mod orders;
 mod prove;
+mod resolve;
 mod roles;
 mod start;
 mod state;
@@ -43,6 +44,8 @@ mod succeed;
 #[cfg(test)]
 mod tests;
 mod work;
+
+pub use resolve::RoleConflict;
 
 use self::{
     commit::Pending,
@@ -281,6 +284,7 @@ impl NodeMachine {
                 epoch: seat.epoch,
                 holds: seat.is_serving(),
                 hears: seat.is_serving() || holder.is_some_and(|holder| self.is_near(now, holder)),
+                vacant: seat.holder.is_none(),
                 home: (seat.home != *name).then(|| seat.home.clone()),
             }
         };

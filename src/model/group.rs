@@ -118,6 +118,9 @@ pub struct Claim {
     /// Does it hear the seat's holder, or is it? Others then don't call the holder dead (`G8`).
     #[serde(default)]
     pub hears: bool,
+    /// Does it know that nobody holds the seat under that epoch? Its holder says so once it has released it.
+    #[serde(default)]
+    pub vacant: bool,
     /// Whose seat it is, if that is no longer the node it is called by (`replace`, a change of roles).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<NodeName>,

@@ -62,7 +62,7 @@ labelled! {
         /// `G3`: the configured role.
         NotBackup = "not_backup": "this node's configured role is not backup (--force overrides)",
         /// `G3`: the state. Whoever serves one seat can take another (`G2`).
-        NotStandby = "not_standby": "this node does not stand by: it holds a seat that it can't serve (--force overrides)",
+        NotStandby = "not_standby": "this node does not stand by: it holds a seat already (--force overrides)",
         /// `G3`: it has to have the seat's configuration.
         NeverSynced = "never_synced": "this node never synced that seat (--force overrides)",
         /// `G12`.
@@ -99,6 +99,8 @@ labelled! {
         NoSuccessor = "no_successor": "no backup node is heard that could take the seat",
         /// It would have to be said which.
         WhichSeat = "which_seat": "it is not clear which seat is meant: order a takeover of one first",
+        /// Which of the two shall stop is the operator's to say (`B14`).
+        BothServe = "both_serve": "both are primary nodes and serve: order `group role backup --force` on the one that shall not",
         /// The disk.
         NotStored = "not_stored": "the record could not be stored, so nothing was changed; try again",
     }

@@ -11,6 +11,8 @@ mod commands;
 #[path = "../common/mod.rs"]
 mod common;
 #[cfg(test)]
+mod conflict;
+#[cfg(test)]
 mod cut;
 #[cfg(test)]
 mod dying;

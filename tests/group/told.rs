@@ -14,7 +14,7 @@ use tempfile::TempDir;
 const RECEIVER: &str = "10.77.0.9:8080";
 
 /// A rig whose `A` has `[alerts]`; `B` has none of its own.
-fn telling(of_a: Wishes, of_b: &Wishes) -> (Rig, Hook, TempDir) {
+pub(crate) fn telling(of_a: Wishes, of_b: &Wishes) -> (Rig, Hook, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let token = folder.path().join("token");
     fs::write(&token, format!("{TOKEN}\n")).expect("the token can be written");

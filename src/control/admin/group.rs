@@ -232,7 +232,7 @@ pub(super) async fn leave(deps: Deps, Extension(caller): Extension<Caller>, Body
     give(&deps, caller, GroupOrder::Seat(Order::Leave)).await
 }
 
-/// Mends what a conflict of two holders left (`B14`).
+/// Mends what a conflict left: a seat that nobody serves, nodes that are all primary or all backup (`B14`).
 #[utoipa::path(post, path = "/api/v1/group/resolve", tag = "group",
     request_body(content = Option<Nothing>), responses((status = 200, body = OrderAnswer)))]
 pub(super) async fn resolve(

@@ -1,6 +1,6 @@
 //! What happens around a node, turned into inputs of its machine.
 
-use super::{Done, Group, newest};
+use super::{Done, Group, newest, standing::address_conflict};
 use crate::{
     control::{
         address::{AddressEvent, Loss},
@@ -15,7 +15,7 @@ use crate::{
     },
     model::{
         HostPort, NodeName,
-        alert::{Alert, AlertKey, AlertKind},
+        alert::Alert,
         causes::chain,
         group::HeartbeatPath,
         seat::Suspicion,
@@ -149,7 +149,7 @@ impl Group {
     }
 
     fn address_says(&mut self, seat: &NodeName, event: AddressEvent) {
-        let key = AlertKey { kind: AlertKind::Conflict, pair: None, about: Some(format!("{seat}'s address")) };
+        let key = address_conflict(seat);
         match event {
             AddressEvent::Conflict(mac) => {
                 let message = format!("another host ({mac}) claims the shared address of seat {seat}");

@@ -137,6 +137,7 @@ struct Group {
     tickets: u64,
     copies: copies::Copies,
     joining: joining::Joining,
+    at_odds_since: Option<Time>,
     about: BTreeMap<NodeName, sync::About>,
     standing: BTreeMap<crate::model::alert::AlertKey, Alert>,
     view: watch::Sender<Arc<GroupView>>,

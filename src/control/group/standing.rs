@@ -3,6 +3,7 @@
 use super::Group;
 use crate::{
     control::seats::SeatOrder,
+    decide::seat::RoleConflict,
     model::{
         NodeName, Time,
         alert::{Alert, AlertKey, AlertKind},
@@ -18,6 +19,16 @@ use std::{
 const FAILED_FOR: Duration = Duration::from_secs(30);
 /// So is a copy that another node could not take.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
+/// A serial change of roles takes a second or two.
+const AT_ODDS_FOR: Duration = Duration::from_secs(5);
+
+/// Ends what an alert about a seat's address is about.
+const ADDRESS: &str = "'s address";
+
+/// The alert that another host claims the seat's address, too.
+pub(super) fn address_conflict(seat: &NodeName) -> AlertKey {
+    AlertKey { kind: AlertKind::Conflict, pair: None, about: Some(format!("{seat}{ADDRESS}")) }
+}
 
 impl Group {
     /// Alerts and metrics.
@@ -26,6 +37,11 @@ impl Group {
         let before = self.standing.clone();
         self.never_pulled(view, now);
         self.failing_syncs(view, now);
+        self.roles_at_odds(now);
+        // Whoever has let go of an address claims it no more.
+        let held: BTreeSet<AlertKey> = self.held.keys().map(address_conflict).collect();
+        let of_address = |key: &AlertKey| key.about.as_deref().is_some_and(|about| about.ends_with(ADDRESS));
+        self.standing.retain(|key, _| key.kind != AlertKind::Conflict || !of_address(key) || held.contains(key));
         for seat in view.seats.iter().filter(|seat| seat.here || seat.holder.as_ref() != Some(&self.me)) {
             let about = Some(seat.seat.to_string());
             self.standing.remove(&AlertKey { kind: AlertKind::NotServed, pair: None, about });
@@ -89,6 +105,31 @@ impl Group {
             let alert = Alert { key: key.clone(), epoch: None, reason: None, since, title, text, advice };
             self.standing.entry(key).or_insert(alert);
         }
+    }
+
+    /// Configured roles that contradict each other for longer than a change of roles takes (`B12`, `B14`).
+    fn roles_at_odds(&mut self, now: Time) {
+        let key = AlertKey { kind: AlertKind::Conflict, pair: None, about: Some("roles".into()) };
+        let words = match self.machine.role_conflict(now) {
+            None => {
+                self.at_odds_since = None;
+                self.standing.remove(&key);
+                return;
+            }
+            Some(RoleConflict::TwoPrimaries(other)) => format!("{} and {other} are both primary nodes", self.me),
+            Some(RoleConflict::NoPrimary) => "all nodes are backup nodes".into(),
+        };
+        let since = *self.at_odds_since.get_or_insert(now);
+        if now.since(since) < AT_ODDS_FOR || self.standing.contains_key(&key) {
+            return;
+        }
+        let title = format!("{words}: `failback group resolve` mends it");
+        self.event("roles_at_odds", true, title.clone());
+        let text =
+            "Where two are primary nodes, neither protects the other; where none is, no seat is anybody's own.".into();
+        let advice = "failback group resolve, on any of them".into();
+        let since = self.clock.wall(since);
+        self.standing.insert(key.clone(), Alert { key, epoch: None, reason: None, since, title, text, advice });
     }
 
     /// Which seats that are held here which nodes can't copy, in words.

@@ -143,6 +143,7 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
         tickets: 0,
         copies: Copies::default(),
         joining: Joining::default(),
+        at_odds_since: None,
         about: BTreeMap::new(),
         standing: BTreeMap::new(),
         view,

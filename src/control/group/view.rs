@@ -37,6 +37,9 @@ impl Group {
         nodes.sort_by(|one, other| one.node.cmp(&other.node));
         let mut warnings: Vec<String> = self.standing.values().map(|alert| alert.title.clone()).collect();
         warnings.extend(self.refusals().map(|(_, words)| words));
+        warnings.extend(self.machine.rivals().map(|(seat, other)| {
+            format!("{other} serves seat {seat} too, under a lower epoch, as long as it does not hear this node")
+        }));
         if !self.machine.may_change_sides() {
             warnings.push("this node hears no other and reaches no witness: no pair changes sides".into());
         }

@@ -118,6 +118,8 @@ pub enum Message {
         /// What the asker must have pulled before it serves.
         revision: u64,
     },
+    /// "Our configured roles are at odds, and it is yours that has to change." (`B14`)
+    Resolve,
     /// "No."
     Refuse {
         /// Which.

@@ -15,7 +15,7 @@
 
 use super::{
     NodeMachine,
-    effect::Message,
+    effect::{Message, Verdict},
     input::Order,
     state::{Guest, Phase},
     work::{Step, Work},
@@ -44,6 +44,7 @@ impl NodeMachine {
                     self.effects.push_back(super::Effect::PullNow { seat, from: from.clone() });
                 }
             }
+            Message::Resolve => self.told_to_resolve(now),
             Message::Refuse { seat, ask, why } => {
                 let invited = self.work.as_ref().is_some_and(|work| {
                     work.seat == seat && matches!(&work.step, Step::Invite { guest } if guest == from)
@@ -64,6 +65,15 @@ impl NodeMachine {
         match work.step {
             Step::Ask { ask: asked, began } if asked == ask => Some(began),
             _ => None,
+        }
+    }
+
+    /// An operator at the other node wants a conflict of roles mended.
+    fn told_to_resolve(&mut self, now: Time) {
+        let busy = self.work.is_some() || self.pending.as_ref().is_some_and(|pending| pending.is_change());
+        let begun = if busy { Err(Verdict::Refused(SeatRefusal::Busy)) } else { self.resolve(now, None, false) };
+        if let Err(verdict) = begun {
+            self.answer(None, Order::Resolve, false, verdict);
         }
     }
 

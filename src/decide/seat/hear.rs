@@ -8,7 +8,7 @@ use super::{
 use crate::{
     decide::suspicion::{Path, Worth},
     model::{
-        NodeName, Time,
+        Epoch, NodeName, Time,
         group::{Claim, Heartbeat, Role},
         seat::SeatReason,
     },
@@ -26,18 +26,20 @@ impl NodeMachine {
         }
         claims.truncate(MAX_SEATS);
         (peer.role, peer.state, peer.claims) = (role, state, claims.clone());
-        if role == Role::Primary && !self.seats.contains_key(&node) {
-            self.know_seats();
-        }
         for claim in claims {
             self.learn(now, &node, &claim);
+        }
+        // Only now: what it says it owns may be a seat that is called by another's name.
+        if role == Role::Primary && !self.seats.contains_key(&node) {
+            self.know_seats();
         }
     }
 
     fn learn(&mut self, now: Time, node: &NodeName, claim: &Claim) {
         let name = &claim.seat;
         if !self.seats.contains_key(name) {
-            if self.seats.len() >= MAX_SEATS {
+            // One that was never held is none yet.
+            if self.seats.len() >= MAX_SEATS || claim.epoch == Epoch(0) {
                 return;
             }
             self.seats.insert(name.clone(), Seat::new(name.clone()));
@@ -49,6 +51,12 @@ impl NodeMachine {
         let above = claim.epoch > seat.epoch;
         // Under equal epochs, which only unequal views of the group allow, the greater name wins.
         let beaten = above || (claim.holds && claim.epoch == seat.epoch && (!mine || promised || *node > me));
+        if claim.vacant && claim.epoch == seat.epoch && seat.holder.as_ref() == Some(node) {
+            // It was released.
+            seat.holder = None;
+            self.dirty = true;
+            return;
+        }
         if !beaten {
             return self.note_rival(now, node, claim);
         }

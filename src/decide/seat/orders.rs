@@ -54,7 +54,7 @@ impl NodeMachine {
                 Order::Reverse { seat } => self.reverse(now, ticket, seat),
                 Order::Replace { seat, with } => self.replace(now, ticket, seat, with),
                 Order::Role { role, sync_first, force } => self.change_role(now, ticket, *role, *sync_first, *force),
-                Order::Resolve => self.resolve(now, ticket),
+                Order::Resolve => self.resolve(now, ticket, true),
                 Order::Leave => Err(self.leave()),
             }
         };
@@ -84,12 +84,17 @@ impl NodeMachine {
             // Even then it is handed over, if its holder can.
             self.ask_holder(now);
         } else {
-            self.begin_step(now, Step::Prove { since: now });
-            if let Some(work) = &mut self.work {
-                work.deadline = now;
-            }
+            self.seize(now);
         }
         Ok(())
+    }
+
+    /// The seat is taken without a proof, as soon as the disk is free.
+    pub(super) fn seize(&mut self, now: Time) {
+        self.begin_step(now, Step::Prove { since: now });
+        if let Some(work) = &mut self.work {
+            work.deadline = now;
+        }
     }
 
     /// `G3`: role backup, state standby, synced at least once.
@@ -154,26 +159,6 @@ impl NodeMachine {
         self.work = Some(work);
         self.begin_step(now, Step::Invite { guest: guest.clone() });
         self.tell(guest, super::effect::Message::Come { seat: name, adopt });
-        Ok(())
-    }
-
-    /// Seats that nobody serves although this node should, by its record or because they are its own (`B14`).
-    fn resolve(&mut self, now: Time, ticket: Option<Ticket>) -> Begun {
-        let is_open = |(name, seat): &(&NodeName, &super::Seat)| {
-            let own = match &seat.holder {
-                Some(holder) => *holder == self.me && seat.granted.is_none(),
-                None => seat.home == self.me,
-            };
-            own && !seat.is_serving() && self.heard_holder(now, name).is_none()
-        };
-        let Some(name) = self.seats.iter().find(is_open).map(|(name, _)| name.clone()) else {
-            return unchanged("every seat of this node's is held by one node, or by none that could be asked".into());
-        };
-        self.work = Some(Work::new(now, ticket, Order::Resolve, name, SeatReason::Resolved));
-        self.begin_step(now, Step::Prove { since: now });
-        if let Some(work) = &mut self.work {
-            work.obstacle = SeatRefusal::NoProof;
-        }
         Ok(())
     }
 }

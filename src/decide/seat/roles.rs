@@ -39,13 +39,15 @@ impl NodeMachine {
         if self.role == Role::Primary && !foreign {
             return unchanged("this node's configured role is primary".into());
         }
+        let force = matches!(order, Order::Role { force: true, .. });
         let held = self.held().next().cloned();
         let heard: Vec<_> = self.seats.keys().filter(|name| self.heard_holder(now, name).is_some()).cloned().collect();
         match (held, heard.as_slice()) {
             (Some(name), _) => self.store_role(now, ticket, order, name, Role::Primary, None),
             (None, [only]) => {
                 let sync_first = matches!(order, Order::Role { sync_first: true, .. });
-                let work = Work::new(now, ticket, order, only.clone(), SeatReason::RolesChanged).adopting(true);
+                let mut work = Work::new(now, ticket, order, only.clone(), SeatReason::RolesChanged).adopting(true);
+                work.force = force;
                 if sync_first {
                     return self.fetch(now, work);
                 }
@@ -53,12 +55,28 @@ impl NodeMachine {
                 self.ask_holder(now);
                 Ok(())
             }
-            (None, []) if self.seats.is_empty() || matches!(order, Order::Role { force: true, .. }) => {
+            (None, []) if self.seats.is_empty() || force => self.be_primary_alone(now, ticket, order),
+            (None, []) => refused(SeatRefusal::HolderNotHeard),
+            (None, _) => refused(SeatRefusal::WhichSeat),
+        }
+    }
+
+    /// Nobody is heard to hold anything: the one seat there is a copy of is taken by force; without any this node begins one of its own.
+    fn be_primary_alone(&mut self, now: Time, ticket: Option<Ticket>, order: Order) -> Begun {
+        let copied: Vec<_> = self.seats.keys().filter(|name| self.synced.contains_key(*name)).cloned().collect();
+        match copied.as_slice() {
+            [] => {
                 let me = self.me.clone();
                 self.store_role(now, ticket, order, me.clone(), Role::Primary, Some(me))
             }
-            (None, []) => refused(SeatRefusal::HolderNotHeard),
-            (None, _) => refused(SeatRefusal::WhichSeat),
+            [only] => {
+                let mut work = Work::new(now, ticket, order, only.clone(), SeatReason::RolesChanged).adopting(true);
+                work.force = true;
+                self.work = Some(work);
+                self.seize(now);
+                Ok(())
+            }
+            _ => refused(SeatRefusal::WhichSeat),
         }
     }
 
@@ -84,7 +102,7 @@ impl NodeMachine {
         }
     }
 
-    fn store_role(
+    pub(super) fn store_role(
         &mut self,
         now: Time,
         ticket: Option<Ticket>,

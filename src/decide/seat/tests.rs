@@ -4,7 +4,7 @@ mod orders;
 mod takeover;
 
 use super::{
-    NodeMachine,
+    NodeMachine, RoleConflict,
     effect::{Effect, Message, NodeRecord, Note, SeatRecord, Verdict},
     input::{Input, NodeSpec, Order, Owner, Start, Stored},
 };
@@ -49,7 +49,7 @@ struct World {
 }
 
 fn claim(seat: &str, epoch: u64, holds: bool) -> Claim {
-    Claim { seat: seat.into(), epoch: Epoch(epoch), holds, hears: holds, home: None }
+    Claim { seat: seat.into(), epoch: Epoch(epoch), holds, hears: holds, vacant: false, home: None }
 }
 
 fn spec(auto: bool) -> NodeSpec {

@@ -18,6 +18,7 @@ const MAC: usize = 32;
 const HOLDS: u8 = 1;
 const HEARS: u8 = 2;
 const HAS_HOME: u8 = 4;
+const VACANT: u8 = 8;
 const MAGIC: &[u8] = b"FBbn\x01";
 /// As configuration has it.
 const LONGEST_NAME: usize = 64;
@@ -90,7 +91,7 @@ fn claim(claim: &Claim) -> Vec<u8> {
     let mut bytes = Vec::new();
     name(&mut bytes, &claim.seat);
     bytes.extend(claim.epoch.0.to_be_bytes());
-    let marks = [(claim.holds, HOLDS), (claim.hears, HEARS), (claim.home.is_some(), HAS_HOME)];
+    let marks = [(claim.holds, HOLDS), (claim.hears, HEARS), (claim.home.is_some(), HAS_HOME), (claim.vacant, VACANT)];
     bytes.push(marks.iter().filter(|(is, _)| *is).map(|(_, mark)| mark).sum());
     claim.home.iter().for_each(|home| name(&mut bytes, home));
     bytes
@@ -123,9 +124,10 @@ pub fn decode(bytes: &[u8]) -> Option<Heartbeat> {
 
 fn read_claim(rest: &mut &[u8]) -> Option<Claim> {
     let (seat, epoch) = (read_name(rest)?, Epoch(number(rest)?));
-    let marks = byte(rest).filter(|marks| *marks <= HOLDS | HEARS | HAS_HOME)?;
+    let marks = byte(rest).filter(|marks| *marks <= HOLDS | HEARS | HAS_HOME | VACANT)?;
     let home = if marks & HAS_HOME == 0 { None } else { Some(read_name(rest)?) };
-    Some(Claim { seat, epoch, holds: marks & HOLDS != 0, hears: marks & HEARS != 0, home })
+    let [holds, hears, vacant] = [HOLDS, HEARS, VACANT].map(|mark| marks & mark != 0);
+    Some(Claim { seat, epoch, holds, hears, vacant, home })
 }
 
 fn read_name(rest: &mut &[u8]) -> Option<NodeName> {
@@ -167,7 +169,8 @@ mod tests {
     }
 
     fn claim_of(seat: String, holds: bool) -> Claim {
-        Claim { seat: seat.into(), epoch: Epoch(17), holds, hears: !holds, home: (!holds).then(|| "PROXY_R".into()) }
+        let home = (!holds).then(|| "PROXY_R".into());
+        Claim { seat: seat.into(), epoch: Epoch(17), holds, hears: !holds, vacant: !holds, home }
     }
 
     fn key(secret: &[u8]) -> hmac::Key {

@@ -195,3 +195,62 @@ fn g1_a_node_that_holds_a_seat_does_not_leave() {
     assert!(matches!(world.answers.pop(), Some(Verdict::Done(_))));
     assert_eq!(world.machine.seats().count(), 0);
 }
+
+#[test]
+fn b14_a_node_that_became_a_primary_by_anothers_seat_has_no_second_one() {
+    // Input: bravo, a backup node so far, is heard to be a primary node and to own alpha's seat. Output: there is one seat, not two.
+    let mut world = World::primary();
+    world.other(BRAVO).role = Role::Primary;
+    let home = Some(BRAVO.into());
+    world.other(BRAVO).claims = vec![Claim { home, ..claim(ALPHA, 2, true) }, claim("nobody", 0, false)];
+    world.run(1.0);
+    assert_eq!(world.machine.seats().map(|(name, _)| &**name).collect::<Vec<_>>(), [ALPHA]);
+    assert_eq!((world.machine.role(), world.machine.role_conflict(world.now)), (Role::Backup, None));
+}
+
+#[test]
+fn b14_where_all_are_backup_nodes_resolve_makes_the_one_that_serves_the_primary_node() {
+    // Input: bravo took alpha's seat over, alpha is a backup node now. Output: the seat becomes bravo's own, without a hand-over.
+    let mut world = World::backup(true);
+    world.silence(ALPHA);
+    world.run(4.0);
+    assert_eq!(world.served.len(), 1);
+    world.other(ALPHA).paths = vec![Path::PeerLink, Path::Beacon];
+    world.other(ALPHA).role = Role::Backup;
+    world.other(ALPHA).claims = vec![claim(ALPHA, 2, false)];
+    world.run(1.0);
+    assert_eq!(world.machine.role_conflict(world.now), Some(RoleConflict::NoPrimary));
+    world.order(Order::Resolve);
+    assert_eq!((world.machine.role(), world.machine.role_conflict(world.now)), (Role::Primary, None));
+    assert_eq!(world.served.len(), 1, "it went on serving");
+    assert!(world.machine.seats().all(|(_, seat)| seat.serving && !seat.degraded));
+}
+
+#[test]
+fn b14_of_two_primary_nodes_the_one_that_serves_nothing_steps_back_and_is_told_to() {
+    let mut world = World::primary();
+    world.other(BRAVO).role = Role::Primary;
+    world.run(1.0);
+    assert_eq!(world.machine.role_conflict(world.now), Some(RoleConflict::TwoPrimaries(BRAVO.into())));
+    // It is said to be online, so it serves something of its own.
+    world.order(Order::Resolve);
+    assert_eq!(world.refusal(), SeatRefusal::BothServe);
+    // Input: it is the other's operator who says so, and this one serves nothing. Output: it steps back.
+    let mut world = displaced();
+    world.other(BRAVO).role = Role::Primary;
+    world.run(1.0);
+    world.input(Input::Told(BRAVO.into(), Message::Resolve));
+    assert_eq!((world.machine.role(), world.machine.role_conflict(world.now)), (Role::Backup, None));
+}
+
+#[test]
+fn b14_a_seat_that_its_holder_released_is_nobodys() {
+    let mut world = World::backup(true);
+    world.other(ALPHA).role = Role::Backup;
+    world.other(ALPHA).claims = vec![Claim { vacant: true, ..claim(ALPHA, 1, false) }];
+    world.run(1.0);
+    assert_eq!((world.holder(), world.served.len()), (None, 0), "nobody takes it by himself");
+    world.order(Order::Resolve);
+    world.run(1.0);
+    assert_eq!((world.holder(), world.machine.role()), (Some(BRAVO.into()), Role::Primary));
+}
