@@ -11,7 +11,7 @@ use crate::{
     place::{Place, Shape},
     program::{Kind, Program},
     running::Running,
-    spread::Spread,
+    spread::{Spread, range},
 };
 use anyhow::Context;
 use std::{
@@ -68,9 +68,9 @@ impl Plan<'_> {
              back on the stale primary |\n|---|--:|--:|--:|--:|\n",
         );
         for (program, kills) in programs.iter().zip(&kills) {
-            let served = shown(kills.iter().map(|kill| kill.served), PATIENCE);
-            let cut = shown(kills.iter().map(|kill| kill.cut), PATIENCE);
-            let back = shown(kills.iter().map(|kill| kill.back), WATCH);
+            let served = range(kills.iter().map(|kill| kill.served), PATIENCE);
+            let cut = range(kills.iter().map(|kill| kill.cut), PATIENCE);
+            let back = range(kills.iter().map(|kill| kill.back), WATCH);
             let turned_away = Spread::of(kills.iter().map(|kill| kill.turned_away as f64)).map_or(0.0, |it| it.median);
             writeln!(text, "| {} | {served} | {cut} | {turned_away:.0} | {back} |", program.label)?;
         }
@@ -132,20 +132,4 @@ fn ends(sessions: Vec<Stream>) -> mpsc::Receiver<Instant> {
         });
     }
     told
-}
-
-/// Median and range, or that it did not happen.
-fn shown(durations: impl Iterator<Item = Option<Duration>>, limit: Duration) -> String {
-    let all = durations.collect::<Vec<_>>();
-    let mut happened = all.iter().flatten().map(Duration::as_secs_f64).collect::<Vec<_>>();
-    happened.sort_by(f64::total_cmp);
-    let (Some(least), Some(most)) = (happened.first(), happened.last()) else {
-        return format!("never (watched {} s)", limit.as_secs());
-    };
-    let text =
-        |seconds: f64| if seconds < 1.0 { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.2} s") };
-    let median = text(happened[happened.len() / 2]);
-    let missing = all.len() - happened.len();
-    let rest = if missing > 0 { format!(", {missing} never") } else { String::new() };
-    format!("{median} ({}–{}{rest})", text(*least), text(*most))
 }

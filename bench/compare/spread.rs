@@ -1,5 +1,7 @@
 //! Medians and how far the rounds lie apart.
 
+use std::time::Duration;
+
 /// Median and quartiles of some figures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spread {
@@ -26,4 +28,23 @@ impl Spread {
     pub(crate) fn of_ratios(of: &[Option<f64>], to: &[Option<f64>]) -> Option<Self> {
         Self::of(of.iter().zip(to).filter_map(|(of, to)| Some((*of)? / (*to)?)))
     }
+}
+
+/// Median and range of what happened, or that it did not while it was watched for up to `limit`.
+pub(crate) fn range(durations: impl Iterator<Item = Option<Duration>>, limit: Duration) -> String {
+    let all = durations.collect::<Vec<_>>();
+    let mut happened = all.iter().flatten().map(Duration::as_secs_f64).collect::<Vec<_>>();
+    happened.sort_by(f64::total_cmp);
+    let (Some(least), Some(most)) = (happened.first(), happened.last()) else {
+        return format!("never (watched {} s)", limit.as_secs());
+    };
+    let median = seconds(happened[happened.len() / 2]);
+    let missing = all.len() - happened.len();
+    let rest = if missing > 0 { format!(", {missing} never") } else { String::new() };
+    format!("{median} ({}–{}{rest})", seconds(*least), seconds(*most))
+}
+
+/// Seconds for people.
+pub(crate) fn seconds(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{:.0} ms", seconds * 1e3) } else { format!("{seconds:.2} s") }
 }
