@@ -50,24 +50,22 @@ impl NodeMachine {
 
     fn prove_address(&mut self, now: Time, name: &NodeName, since: Time) -> Result<(), SeatRefusal> {
         let Some(seat) = self.seats.get(name) else { return Err(SeatRefusal::NoSuchSeat) };
-        match seat.owner.fresh(now, since, FRESH_PROBE) {
-            Some(Owner::Nobody) => return Ok(()),
-            found => {
-                if seat.owner.is_due(now, self.spec.heartbeat)
-                    || (found.is_none() && seat.owner.is_due(now, Duration::ZERO))
-                {
-                    let id = self.ask_id();
-                    if let Some(seat) = self.seats.get_mut(name) {
-                        seat.owner.put(id, now);
-                        self.effects.push_back(Effect::ProbeAddress(id, name.clone()));
-                    }
-                }
-                if found == Some(Owner::Somebody) {
-                    return Err(SeatRefusal::AddressOwned);
-                }
-            }
+        let found = seat.owner.fresh(now, since, FRESH_PROBE);
+        if found == Some(Owner::Nobody) {
+            return Ok(());
         }
-        Err(SeatRefusal::NoProof)
+        let every = if found.is_none() { Duration::ZERO } else { self.spec.heartbeat };
+        self.probe_address(now, name, every);
+        Err(if found == Some(Owner::Somebody) { SeatRefusal::AddressOwned } else { SeatRefusal::NoProof })
+    }
+
+    /// Asks who owns the seat's address, if `every` has passed since that was answered last.
+    pub(super) fn probe_address(&mut self, now: Time, name: &NodeName, every: Duration) {
+        if self.seats.get(name).is_some_and(|seat| seat.owner.is_due(now, every)) {
+            let id = self.ask_id();
+            self.effects.push_back(Effect::ProbeAddress(id, name.clone()));
+            self.seats.entry(name.clone()).and_modify(|seat| seat.owner.put(id, now));
+        }
     }
 
     pub(super) fn ask_witnesses(&mut self, now: Time, every: Duration) {

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// Parts of `primary_timeout` that a countdown is told in.
 const STEPS: u32 = 4;
+/// So long before a silence is over, the address is asked for the first time: an answer takes a quarter of a second.
+const PROBED_BEFORE: Duration = Duration::from_millis(500);
 /// So much longer than half a `primary_timeout` each backup gives the one before it.
 const HEAD_START: Duration = Duration::from_secs(1);
 
@@ -30,8 +32,11 @@ impl NodeMachine {
         self.count_down(now, name, &holder, began, quiet_at);
         let half = began + quiet_at.since(began) / 2;
         if now >= half {
-            // Asked early, so that the answer is here in time.
+            // Asked early, so that the answers are here in time.
             self.ask_witnesses(now, self.spec.heartbeat);
+            if now + PROBED_BEFORE >= quiet_at && self.held_back(name).is_none() {
+                self.probe_address(now, name, self.spec.heartbeat);
+            }
         }
         if now < quiet_at || self.work.is_some() || self.pending.is_some() || self.retry_at.is_some() {
             return;

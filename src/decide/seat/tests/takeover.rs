@@ -19,6 +19,20 @@ fn b8_the_countdown_is_told_and_then_the_backup_takes_over() {
 }
 
 #[test]
+fn b8_the_address_is_asked_for_before_the_silence_is_over_and_not_by_who_may_not_take_it() {
+    // Input: the holder is silent, but not for long enough yet. Output: the question only; by the time the silence is over, its
+    // answer is here.
+    for (auto, asked) in [(true, true), (false, false)] {
+        let mut world = World::backup(auto);
+        world.silence(ALPHA);
+        world.run(2.3);
+        assert!(!world.done.contains(&"probe"), "a question at every late heartbeat");
+        world.run(0.5);
+        assert_eq!((world.done.contains(&"probe"), world.served.len()), (asked, 0));
+    }
+}
+
+#[test]
 fn b8_without_auto_an_operator_must() {
     let mut world = World::backup(false);
     world.silence(ALPHA);
