@@ -6,7 +6,7 @@ use crate::{
     group::{Group, Kind},
     lab::Lab,
     node::{Node, Wishes},
-    rig::{Rig, hosts, seat},
+    rig::{Rig, hosts, route, seat},
 };
 use failback::model::group::NodeStateName;
 use std::{io, path::Path};
@@ -29,7 +29,8 @@ impl Ours {
         let a = Node::prepare(&lab, "A", "10.77.0.21", "primary", &seat(), &wishes());
         let b = Node::prepare(&lab, "B", "10.77.0.22", "backup", "", &wishes());
         // The harness's servers stand in the place of the stories'.
-        let mut rig = Rig { a, b, primary: Server::dead("AGG_P"), backup: Server::dead("AGG_B"), lab };
+        let (primary, backup) = (Server::dead("AGG_P"), Server::dead("AGG_B"));
+        let mut rig = Rig { a, b, primary, backup, route: route(), lab };
         rig.a.launch();
         rig.b.launch();
         rig.join();
