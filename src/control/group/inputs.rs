@@ -24,10 +24,13 @@ use crate::{
     net::dial::{DialError, FirstWord, dial},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::net::lookup_host;
+use tokio::{net::lookup_host, time::sleep};
 
 /// A host that is there refuses at once.
 const REFUSED_WITHIN: Duration = Duration::from_millis(500);
+/// So often it is asked, and so far apart.
+const KNOCKS: u32 = 5;
+const KNOCK_EVERY: Duration = Duration::from_millis(50);
 const ASK_ABOUT_EVERY: Duration = Duration::from_secs(5);
 
 impl Group {
@@ -95,12 +98,12 @@ impl Group {
         self.tasks.spawn(async move {
             let Ok(addresses) = lookup_host((host.as_str(), port)).await else { return Done::Nothing };
             let addresses: Vec<_> = addresses.collect();
-            for _ in 0..3 {
-                match dial(&addresses, REFUSED_WITHIN, FirstWord::Unknown).await {
-                    Err(DialError::Refused) => return Done::Gone(node),
-                    Ok(_) => return Done::Nothing,
-                    Err(_) => {}
+            for _ in 0..KNOCKS {
+                if let Err(DialError::Refused) = dial(&addresses, REFUSED_WITHIN, FirstWord::Unknown).await {
+                    return Done::Gone(node);
                 }
+                // A process that is being ended has listeners that still take connections, for some milliseconds.
+                sleep(KNOCK_EVERY).await;
             }
             Done::Nothing
         });
