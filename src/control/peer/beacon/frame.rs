@@ -205,7 +205,7 @@ mod tests {
     fn signed_nonsense_is_refused_too() {
         let good = encode(&heartbeat(vec![claim_of("P".into(), true)]));
         let last = good.len() - 1;
-        for (at, value) in [(4, 2), (21, 2), (22, 4), (last, 8), (24, 200)] {
+        for (at, value) in [(4, 2), (21, 2), (22, 4), (last, 16), (24, 200)] {
             let mut wrong = good.clone();
             wrong[at] = value;
             assert_eq!(decode(&wrong), None, "byte {at} is {value}");
