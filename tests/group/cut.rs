@@ -1,7 +1,7 @@
 //! Networks that are cut in one place or another, and heal. Who is only cut off is not dead.
 
 use crate::{
-    common::{eventually, within},
+    common::{eventually, throughout, within},
     fleet::Fleet,
     node::{HEARTBEAT, PRIMARY_TIMEOUT},
     rig::{BEACONS, LINK, NETWORK, Rig, SHARED},
@@ -54,6 +54,35 @@ fn b10_both_cut_from_the_witness_nothing_happens() {
     let rig = Rig::joined();
     rig.lab.cable("witness", NETWORK, "down");
     nothing_happens(&rig, Some(Suspicion::Green));
+}
+
+#[test]
+fn b10_cut_from_each_other_and_from_the_witness_at_once_nothing_happens_and_clients_are_served() {
+    let rig = Rig::joined();
+    rig.lab.cable("witness", NETWORK, "down");
+    rig.deafen(&rig.a, "b", "");
+    rig.deafen(&rig.b, "a", "");
+    nothing_happens(&rig, Some(Suspicion::Red));
+}
+
+/// Each alone: no witness, no server, no client.
+#[test]
+fn b10_both_cut_from_everything_nothing_happens_and_after_the_heal_it_is_still_the_holder() {
+    let rig = Rig::joined();
+    let before = rig.a.until_serves(&rig.a).epoch;
+    rig.cable(&rig.a, "down");
+    rig.cable(&rig.b, "down");
+    throughout(LONG, "A serves and B does not", || {
+        rig.a.seat(&rig.a).is_some_and(|seat| seat.here) && rig.b.seat(&rig.a).is_some_and(|seat| !seat.here)
+    });
+    assert_eq!(rig.b.row(&rig.a).expect("a row").suspicion, Some(Suspicion::Red));
+    // Seen first by its neighbours, it owns the address when the other looks for it.
+    rig.cable(&rig.a, "up");
+    rig.cable(&rig.b, "up");
+    rig.b.never_serves(&rig.a, PRIMARY_TIMEOUT);
+    rig.settled();
+    assert_eq!(rig.a.until_serves(&rig.a).epoch, before);
+    assert!(rig.a.has_address(&rig.lab) && !rig.b.has_address(&rig.lab));
 }
 
 /// It reaches nobody: neither witness nor server. So it is itself that is cut off, whatever became of the other.

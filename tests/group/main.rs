@@ -23,6 +23,8 @@ mod faults;
 #[cfg(test)]
 mod fleet;
 #[cfg(test)]
+mod forced;
+#[cfg(test)]
 #[path = "../alerts/hook.rs"]
 #[allow(dead_code, reason = "the tests of alerts use more of it")]
 mod hook;
@@ -48,5 +50,7 @@ mod rig;
 mod six;
 #[cfg(test)]
 mod standing_by;
+#[cfg(test)]
+mod storm;
 #[cfg(test)]
 mod told;

@@ -26,12 +26,18 @@ use crate::{
     },
 };
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep},
+};
 
 /// A witness that is there answers within milliseconds.
 const WITNESS_WAIT: Duration = Duration::from_millis(800);
 /// RFC 5227 waits for seconds; a neighbour on a network that works answers within milliseconds.
 const PROBE_WAIT: Duration = Duration::from_millis(250);
+/// A pair that was just copied anew has not passed a check yet: servers that are there pass it well within this time.
+const PREFLIGHT_WAIT: Duration = Duration::from_millis(1500);
+const PREFLIGHT_AGAIN: Duration = Duration::from_millis(50);
 /// Events of an address on their way at most.
 const ADDRESS_EVENTS: usize = 16;
 
@@ -81,10 +87,18 @@ impl Group {
             }
             Effect::PullNow { seat, from } => self.pull(seat, from),
             Effect::Preflight { seat } => {
-                let (driver, (reply, reached)) = (self.driver.clone(), oneshot::channel());
+                let driver = self.driver.clone();
                 self.tasks.spawn(async move {
-                    let _stopping = driver.send(SeatOrder::Preflight(seat.clone(), reply)).await;
-                    Done::Reached(seat, reached.await.unwrap_or(Err("the node is stopping".into())))
+                    let began = Instant::now();
+                    loop {
+                        let (reply, reached) = oneshot::channel();
+                        let _stopping = driver.send(SeatOrder::Preflight(seat.clone(), reply)).await;
+                        let reached = reached.await.unwrap_or(Err("the node is stopping".into()));
+                        if reached.is_ok() || began.elapsed() >= PREFLIGHT_WAIT {
+                            return Done::Reached(seat, reached);
+                        }
+                        sleep(PREFLIGHT_AGAIN).await;
+                    }
                 });
             }
             Effect::Tell(to, message) => drop(self.tasks.spawn(tell(Arc::clone(&self.links), to, message))),
@@ -217,7 +231,9 @@ impl Group {
     }
 
     fn note(&mut self, note: &Note) {
-        let story = words::story(&self.me, note);
+        let ticket = if let Note::Order { ticket, .. } = note { *ticket } else { None };
+        let by = ticket.and_then(|ticket| self.waiting.get(&ticket)).map(|(_, by)| by.as_str());
+        let story = words::story(&self.me, note, by);
         self.event(story.kind, story.grave, story.message.clone());
         if let Some(alert) = words::alert(&self.me, note, &story)
             && self.driver.try_send(SeatOrder::Alert(Box::new(alert))).is_err()

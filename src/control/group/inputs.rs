@@ -257,14 +257,19 @@ impl Group {
         }
     }
 
-    pub(super) fn request_order(&mut self, order: Order, reply: crate::control::orders::Reply<OrderAnswer>) {
+    pub(super) fn request_order(
+        &mut self,
+        order: Order,
+        by: String,
+        reply: crate::control::orders::Reply<OrderAnswer>,
+    ) {
         if self.waiting.len() >= 64 {
             let _gone = reply.send(Err(OrderError::Busy));
             return;
         }
         self.tickets += 1;
         let ticket = crate::decide::effect::Ticket(self.tickets);
-        self.waiting.insert(ticket, reply);
+        self.waiting.insert(ticket, (reply, by));
         self.input(Input::Order { ticket, order });
     }
 

@@ -133,7 +133,8 @@ struct Group {
     held: BTreeMap<NodeName, Held>,
     fallback: Option<Held>,
     addresses: BTreeMap<NodeName, crate::model::group::InterfaceAddress>,
-    waiting: BTreeMap<Ticket, Reply<OrderAnswer>>,
+    /// Who waits for an answer, and who that is, for the audit trail.
+    waiting: BTreeMap<Ticket, (Reply<OrderAnswer>, String)>,
     tickets: u64,
     copies: copies::Copies,
     joining: joining::Joining,
@@ -264,7 +265,7 @@ impl Group {
     }
 
     fn reply(&mut self, ticket: Ticket, answer: Result<OrderAnswer, OrderError>) {
-        if let Some(reply) = self.waiting.remove(&ticket) {
+        if let Some((reply, _)) = self.waiting.remove(&ticket) {
             let _gone = reply.send(answer);
         }
     }

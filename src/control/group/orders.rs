@@ -58,8 +58,8 @@ impl Group {
             GroupOrder::Sync(_) => {
                 let _gone = reply.send(self.sync_all());
             }
-            GroupOrder::Seat(Order::Leave) => self.leave(reply),
-            GroupOrder::Seat(order) => self.request_order(order, reply),
+            GroupOrder::Seat(Order::Leave) => self.leave(by, reply),
+            GroupOrder::Seat(order) => self.request_order(order, by, reply),
         }
     }
 
@@ -104,14 +104,14 @@ impl Group {
     }
 
     /// The machine says whether it may; then the others are told, and what came from them is removed (`B5`).
-    fn leave(&mut self, reply: crate::control::orders::Reply<OrderAnswer>) {
+    fn leave(&mut self, by: String, reply: crate::control::orders::Reply<OrderAnswer>) {
         if self.leaving.is_some() {
             let _gone = reply.send(Err(OrderError::Busy));
             return;
         }
         let nodes: Vec<NodeName> = self.machine.peers(self.clock.now()).map(|(name, ..)| name.clone()).collect();
         let (asked, mut verdict) = tokio::sync::oneshot::channel();
-        self.request_order(Order::Leave, asked);
+        self.request_order(Order::Leave, by, asked);
         match verdict.try_recv() {
             Ok(Ok(_)) => {}
             Ok(refused) => {

@@ -21,7 +21,8 @@ pub(super) struct Story {
     pub(super) message: String,
 }
 
-pub(super) fn story(me: &NodeName, note: &Note) -> Story {
+/// `by`: who gave the order that it is about, if it is about one.
+pub(super) fn story(me: &NodeName, note: &Note, by: Option<&str>) -> Story {
     let (kind, grave, message) = match note {
         Note::Serving { seat, epoch, reason, degraded } => {
             let alone = if *degraded { "; there is no redundancy until `reverse` or `replace`" } else { "" };
@@ -49,13 +50,14 @@ pub(super) fn story(me: &NodeName, note: &Note) -> Story {
         }
         Note::Healed(node) => ("node_heard", false, format!("{node} is heard again")),
         Note::Silent(node) => ("node_silent", true, format!("{node} is heard on neither path")),
-        Note::Order { order, forced, verdict } => {
+        Note::Order { order, forced, verdict, .. } => {
             let force = if *forced { " --force" } else { "" };
             let became = match verdict {
                 Verdict::Done(words) | Verdict::Unchanged(words) => words.clone(),
                 Verdict::Refused(why) => format!("refused: {}", why.words()),
             };
-            ("group_order", *forced, format!("order: {}{force}: {became}", as_typed(order)))
+            let by = by.unwrap_or("another node");
+            ("group_order", *forced, format!("order by {by}: {}{force}: {became}", as_typed(order)))
         }
         Note::Role(role) => ("role", false, format!("the configured role of {me} is {role}")),
         Note::Gap(span) => {

@@ -233,6 +233,8 @@ pub enum Note {
     Silent(NodeName),
     /// An operator's order and what became of it; with `forced` an audit event.
     Order {
+        /// Whose; nothing where another node asked for it.
+        ticket: Option<Ticket>,
         /// The order.
         order: super::input::Order,
         /// Was it forced?

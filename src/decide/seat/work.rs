@@ -225,7 +225,7 @@ impl NodeMachine {
     }
 
     pub(super) fn answer(&mut self, ticket: Option<Ticket>, order: Order, forced: bool, verdict: Verdict) {
-        self.note(Note::Order { order, forced, verdict: verdict.clone() });
+        self.note(Note::Order { ticket, order, forced, verdict: verdict.clone() });
         if let Some(ticket) = ticket {
             self.effects.push_back(Effect::Answer(ticket, verdict));
         }
