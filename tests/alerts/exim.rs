@@ -40,8 +40,14 @@ impl Exim {
     }
 
     fn with(tls: &'static str) -> Self {
-        let (dir, authority, ip) = (TempDir::new().expect("a directory"), Authority::new(), own_ip());
-        let address = free_port(ip);
+        let exim = Self::at(free_port(own_ip()), &[], tls);
+        eventually("the mail server listens", || TcpStream::connect(exim.address).ok());
+        exim
+    }
+
+    /// At this address, on the host that `wrapper` leads to; it listens a moment later.
+    pub(crate) fn at(address: SocketAddr, wrapper: &[&str], tls: &'static str) -> Self {
+        let (dir, authority, ip) = (TempDir::new().expect("a directory"), Authority::new(), address.ip());
         let identity = authority.server("mail", &[&ip.to_string()]);
         open_to_all(dir.path(), 0o755);
         for part in ["spool", "mail", "log"] {
@@ -57,11 +63,9 @@ impl Exim {
         fs::write(&file, configuration(dir.path(), address, !tls.is_empty())).unwrap();
         let argv = ["exim4", "-C", file.to_str().unwrap(), "-bdf", "-q1s"];
         let path = format!("PATH={}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
-        let argv = [&["env", &path][..], &argv].concat();
+        let argv = [wrapper, &["env", &path], &argv].concat();
         let process = Process::start(&argv, &dir.path().join("printed"));
-        let exim = Self { _process: process, address, authority, dir, tls };
-        eventually("the mail server listens", || TcpStream::connect(address).ok());
-        exim
+        Self { _process: process, address, authority, dir, tls }
     }
 
     /// `[alerts] smtp` for it; the password comes from `password_file`.

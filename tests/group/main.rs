@@ -6,6 +6,8 @@
 #[allow(dead_code, reason = "the webhook receiver can speak TLS, which these tests don't ask of it")]
 mod authority;
 #[cfg(test)]
+mod clocks;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 #[path = "../common/mod.rs"]
@@ -18,6 +20,10 @@ mod cut;
 mod dying;
 #[cfg(test)]
 mod edits;
+#[cfg(test)]
+#[path = "../alerts/exim.rs"]
+#[allow(dead_code, reason = "the tests of alerts use more of it")]
+mod exim;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
@@ -42,6 +48,8 @@ mod neighbours;
 mod node;
 #[cfg(test)]
 mod orders;
+#[cfg(test)]
+mod pages;
 #[cfg(test)]
 mod paused;
 #[cfg(test)]

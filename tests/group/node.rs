@@ -24,6 +24,8 @@ pub(crate) struct Wishes {
     pub(crate) sync: &'static str,
     /// Tables at the end of the file.
     pub(crate) more: String,
+    /// What the program is executed by.
+    pub(crate) wrapper: Vec<String>,
 }
 
 /// A holder that is silent for so long is taken for dead.
@@ -39,6 +41,7 @@ impl Default for Wishes {
             takeover: format!("auto = true, primary_timeout = \"{}ms\"", PRIMARY_TIMEOUT.as_millis()),
             sync: "interval = \"2s\", alert_after = \"15m\"",
             more: String::new(),
+            wrapper: Vec::new(),
         }
     }
 }
@@ -75,7 +78,8 @@ impl Node {
         let dir = TempDir::with_prefix("failback-").expect("a directory");
         let admin = Admin::Unix(dir.path().join("admin.sock"));
         let namespace = lab.namespace(&host(name));
-        let wrapper = ["ip", "netns", "exec", &namespace].map(Into::into).to_vec();
+        let mut wrapper = ["ip", "netns", "exec", &namespace].map(Into::into).to_vec();
+        wrapper.extend(wishes.wrapper.iter().map(Into::into));
         let proxy = Proxy::at(wishes.route(), admin, wrapper, "");
         let node = Self { name, ip, shared: wishes.shared, proxy, _dir: dir };
         node.configure(role, seat, wishes);
@@ -84,7 +88,7 @@ impl Node {
 
     /// Writes its configuration and pairing key anew.
     pub(crate) fn configure(&self, role: &str, seat: &str, wishes: &Wishes) {
-        let Wishes { key, shared, takeover, sync, more } = wishes;
+        let Wishes { key, shared, takeover, sync, more, .. } = wishes;
         let (dir, peer, name) = (self.proxy.dir(), self.peer(), self.name);
         let (state, admin) = (dir.join("state"), &self.proxy.admin);
         // The last number of the fallback address is this node's, and a hundred.

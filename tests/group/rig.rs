@@ -50,7 +50,12 @@ impl Rig {
     /// The two nodes started, strangers to each other.
     #[track_caller]
     pub(crate) fn strangers(of_a: &Wishes, of_b: &Wishes) -> Self {
-        let lab = hosts();
+        Self::in_lab(hosts(), of_a, of_b)
+    }
+
+    /// The same on hosts where something runs already.
+    #[track_caller]
+    pub(crate) fn in_lab(lab: Lab, of_a: &Wishes, of_b: &Wishes) -> Self {
         let primary = lab.server("AGG_P", "primary", "10.77.0.2:4100");
         let backup = lab.server("AGG_B", "backup", "10.77.0.3:4100");
         let mut a = Node::prepare(&lab, "A", "10.77.0.21", "primary", &seat_at(of_a.route()), of_a);

@@ -2,9 +2,10 @@
 
 use crate::{
     common::eventually,
+    exim::{Exim, PASSWORD},
     hook::{Hook, TOKEN},
     node::{PRIMARY_TIMEOUT, Wishes},
-    rig::Rig,
+    rig::{Rig, hosts},
 };
 use serde_json::Value;
 use std::{fs, time::Duration};
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 
 /// Where the receiver is: on the client's host.
 const RECEIVER: &str = "10.77.0.9:8080";
+const MAILER: &str = "10.77.0.9:2525";
 
 /// A rig whose `A` has `[alerts]`; `B` has none of its own.
 pub(crate) fn telling(of_a: Wishes, of_b: &Wishes) -> (Rig, Hook, TempDir) {
@@ -44,6 +46,37 @@ fn b8_a_series_counts_down_and_then_the_takeover_is_told() {
     let series: Vec<Value> = hook.alerts().into_iter().filter(|alert| alert["kind"] == "countdown").collect();
     assert!(series.len() > 1, "a series: {series:?}");
     assert!(titles(&series).iter().any(|title| title.contains("silent")), "{series:?}");
+}
+
+/// Over SMTP with TLS and a login, as operators have it; the password is a file that both nodes have.
+#[test]
+fn b7_b8_the_countdown_and_the_takeover_are_mailed_by_the_backup_with_the_primarys_settings() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let password = folder.path().join("password");
+    fs::write(&password, format!("{PASSWORD}\n")).expect("the password can be written");
+    let lab = hosts();
+    let client = lab.namespace("client");
+    let exim = Exim::at(MAILER.parse().expect("an address"), &["ip", "netns", "exec", &client], "");
+    let of_a = Wishes {
+        more: format!("[alerts]\n{}", exim.toml(&["oncall@example.net"], &password)),
+        takeover: "auto = true, primary_timeout = \"4s\"".into(),
+        ..Wishes::default()
+    };
+    let of_b = Wishes { takeover: of_a.takeover.clone(), ..Wishes::default() };
+    let rig = Rig::in_lab(lab, &of_a, &of_b);
+    rig.join();
+    rig.settled();
+
+    rig.cable(&rig.a, "down");
+
+    rig.b.until_serves(&rig.a);
+    let mails = eventually("the takeover is mailed", || {
+        Some(exim.mails_with("B took over seat A")).filter(|mails| !mails.is_empty())
+    });
+    assert!(mails[0].contains("oncall@example.net"), "{mails:?}");
+    // A mail may tell of several steps.
+    let steps: usize = exim.mails().iter().map(|mail| mail.matches("which holds seat A, is silent").count()).sum();
+    assert!(steps > 1, "a series: {:?}", exim.mails());
 }
 
 #[test]

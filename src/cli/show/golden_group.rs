@@ -59,6 +59,7 @@ fn sound() -> GroupView {
             home: "PROXY_P".into(),
             here: false,
             degraded: false,
+            auto_off: false,
             reason: SeatReason::FirstStart,
             shared_address: Some("10.0.0.10/24".into()),
             revision: Some("0123456789ab".into()),
@@ -79,6 +80,7 @@ fn taken_over() -> GroupView {
     group.warnings = vec!["the seat PROXY_P is degraded".into()];
     let seat = &mut group.seats[0];
     (seat.epoch, seat.holder, seat.here, seat.degraded) = (Epoch(4), Some("PROXY_B".into()), true, true);
+    seat.auto_off = true;
     seat.last_sync = Some(sync(SyncResult::Failed));
     (group.nodes[1].state, group.nodes[1].suspicion) = (NodeStateName::Offline, Some(Suspicion::Red));
     group
@@ -115,16 +117,18 @@ fn g4_after_a_takeover_the_rows_are_yellow() {
     let page = page(taken_over(), failed_over());
     let text = plain(&page);
     for line in [
-        "\nPROXY_P      4  PROXY_B  here, degraded  10.0.0.10/24  0123456789ab  FAILED 30s ago from PROXY_P: the link broke\n",
+        "\nPROXY_P      4  PROXY_B  here, degraded, auto off  10.0.0.10/24  0123456789ab  FAILED 30s ago from PROXY_P: the link broke\n",
         "\nPROXY_P  primary  offline  red        10.0.0.2:9902  10.0.0.10/24  10.0.0.11/24  -\n",
         "\n! the seat PROXY_P is degraded\n",
     ] {
         assert!(text.contains(line), "{line}{text}");
     }
-    for yellow in ["\u{1b}[1m\u{1b}[33mPROXY_P", "\u{1b}[33mhere, degraded", "\u{1b}[33moffline", "\u{1b}[33mred"] {
+    for yellow in
+        ["\u{1b}[1m\u{1b}[33mPROXY_P", "\u{1b}[33mhere, degraded, auto off", "\u{1b}[33moffline", "\u{1b}[33mred"]
+    {
         assert!(page.contains(yellow), "{yellow:?}: {page:?}");
     }
-    assert!(page.contains("\u{1b}[1mPROXY_B"), "the backup node is well: {page:?}");
+    assert!(page.contains("\u{1b}[1m\u{1b}[33mPROXY_B"), "the backup node stands in for it: {page:?}");
 }
 
 #[test]

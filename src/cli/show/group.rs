@@ -9,7 +9,7 @@ use crate::model::{
     group::NodeStateName,
     plain::plain,
     seat::Suspicion,
-    view::group::{GroupView, NodeView, SeatView, SyncResult, SyncView},
+    view::group::{GroupView, SeatView, SyncResult, SyncView},
 };
 use anstyle::Style;
 use std::time::SystemTime;
@@ -18,7 +18,7 @@ use std::time::SystemTime;
 pub(super) fn part(group: &GroupView, now: SystemTime) -> String {
     let state = styled(group.state.as_str(), if serves_its_purpose(group.state) { PLAIN } else { CARE });
     let place = format!("{} node, {state}; key {}\n", group.role, plain(&group.key_fingerprint));
-    [place, seats(&group.seats, now), nodes(&group.nodes, now)].join("\n")
+    [place, seats(&group.seats, now), nodes(group, now)].join("\n")
 }
 
 fn seats(seats: &[SeatView], now: SystemTime) -> String {
@@ -44,16 +44,23 @@ fn seats(seats: &[SeatView], now: SystemTime) -> String {
 
 /// What there is to say of who holds the seat.
 fn marks(seat: &SeatView) -> String {
-    let holds = [(seat.here, "here"), (seat.degraded, "degraded"), (!seat.replicated, "not replicated")];
+    let holds = [
+        (seat.here, "here"),
+        (seat.degraded, "degraded"),
+        (seat.auto_off, "auto off"),
+        (!seat.replicated, "not replicated"),
+    ];
     let marks: Vec<&str> = holds.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word).collect();
     marks.join(", ")
 }
 
-fn nodes(nodes: &[NodeView], now: SystemTime) -> String {
+fn nodes(group: &GroupView, now: SystemTime) -> String {
     let mut table = Table::new(&["NODE", "ROLE", "STATE", "HEARD", "ADDRESS", "SERVES ON", "FALLBACK", "LAST SYNC"]);
-    for node in nodes {
+    for node in &group.nodes {
+        // Who stands in for another does what it should, and yet somebody has to do something about it (`G4`).
+        let stands_in = group.seats.iter().any(|seat| seat.degraded && seat.holder.as_ref() == Some(&node.node));
         let silent = matches!(node.suspicion, Some(Suspicion::Yellow | Suspicion::Red));
-        let care = silent || !serves_its_purpose(node.state) || failed(node.last_sync.as_ref());
+        let care = silent || stands_in || !serves_its_purpose(node.state) || failed(node.last_sync.as_ref());
         row(
             &mut table,
             care,

@@ -119,6 +119,7 @@ mod tests {
                 home: "P".into(),
                 here: true,
                 degraded: false,
+                auto_off: false,
                 reason: SeatReason::FirstStart,
                 shared_address: None,
                 revision: Some("0123456789ab".into()),

@@ -120,6 +120,8 @@ impl Driver {
         warnings.extend(links);
         warnings.extend(self.tls.warnings(self.config.alerts.certificate_expires_within));
         warnings.extend(self.alerts.warnings());
+        // Without a place: a node of a group runs more than its file.
+        warnings.extend(self.config.warnings.iter().map(|doubt| format!("{}: {}", doubt.key, doubt.reason)));
         if let Some(waiting) = self.longest_write(self.clock.now()).filter(|waiting| *waiting > SLOW_JOURNAL) {
             warnings.push(format!(
                 "the disk has not stored a record for {} s; no pair can change sides",

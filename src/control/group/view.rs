@@ -81,6 +81,7 @@ impl Group {
             home: status.home,
             here: status.serving,
             degraded: status.degraded,
+            auto_off: status.degraded || (self.machine.role() == Role::Backup && !self.spec.takeover.auto),
             reason: status.reason,
             shared_address: address.map(|address| address.to_string()),
             revision: copy.and_then(|copy| copy.lineage.head()).map(ToString::to_string),

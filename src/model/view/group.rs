@@ -40,6 +40,9 @@ pub struct SeatView {
     pub here: bool,
     /// Held by another node than its own: no redundancy, no automatic takeover (`G5`).
     pub degraded: bool,
+    /// This node would not let it be taken over without an operator: it was taken over before, or `takeover.auto` is off on this backup
+    /// node (`G4`).
+    pub auto_off: bool,
     /// Why its holder holds it.
     pub reason: SeatReason,
     /// The address that moves with it, and the length of its network's prefix.
