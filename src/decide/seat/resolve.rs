@@ -19,27 +19,30 @@ use crate::{
 /// Configured roles that are at odds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RoleConflict {
-    /// This node is a primary node, and so is that one: neither backs the other up.
+    /// This node is a primary node, and so is that one, and whoever else there is: nobody backs anybody up.
     TwoPrimaries(NodeName),
     /// All are backup nodes: no seat is anybody's own.
     NoPrimary,
 }
 
 impl NodeMachine {
-    /// Are the configured roles at odds, as far as this node knows? During a serial change of roles they are, for a moment (`B12`).
+    /// Are the configured roles of all nodes the same, as far as this node knows? During a serial change of roles they are, for a moment
+    /// (`B12`).
     #[must_use]
     pub fn role_conflict(&self, now: Time) -> Option<RoleConflict> {
-        match self.role {
-            Role::Primary => {
-                let rival =
-                    |(_, peer): &(&NodeName, &super::Peer)| peer.role == Role::Primary && self.is_near(now, peer);
-                self.peers.iter().find(rival).map(|(name, _)| RoleConflict::TwoPrimaries(name.clone()))
-            }
+        let (role, mut peers) = (self.role, self.peers.iter());
+        if self.peers.values().any(|peer| peer.role != role) {
+            return None;
+        }
+        match role {
+            Role::Primary => peers
+                .find(|(_, peer)| self.is_near(now, peer))
+                .map(|(name, _)| RoleConflict::TwoPrimaries(name.clone())),
             Role::Backup => {
-                let backups = !self.peers.is_empty() && self.peers.values().all(|peer| peer.role == Role::Backup);
                 // A seat may be the own of a node that this one was never joined with.
                 let known = |seat: &Seat| seat.home == self.me || self.peers.contains_key(&seat.home);
-                (backups && self.seats.values().all(known)).then_some(RoleConflict::NoPrimary)
+                let is_so = !self.peers.is_empty() && !self.seats.is_empty() && self.seats.values().all(known);
+                is_so.then_some(RoleConflict::NoPrimary)
             }
         }
     }
@@ -96,13 +99,16 @@ impl NodeMachine {
         Err(Verdict::Done(format!("{other} is told to resolve it: `failback status` shows the roles")))
     }
 
-    /// A seat that nobody serves, and that this node should: by its record, or because it is its own, or, where no node is a primary
-    /// one, because it has a copy.
+    /// A seat that nobody is heard to serve, and that this node should: by its record, or because it is its own, or, where no node is a
+    /// primary one, because it has a copy.
     fn open_seat(&self, now: Time, ownerless: bool) -> Option<NodeName> {
+        let is_silent = |node: &NodeName| self.peers.get(node).is_none_or(|peer| self.is_quiet(now, peer));
         let is_open = |(name, seat): &(&NodeName, &Seat)| {
+            let copied = ownerless && self.synced.contains_key(*name);
             let own = match &seat.holder {
-                Some(holder) => *holder == self.me && seat.granted.is_none(),
-                None => seat.home == self.me || (ownerless && self.synced.contains_key(*name)),
+                Some(holder) if *holder == self.me => seat.granted.is_none(),
+                Some(holder) => copied && is_silent(holder),
+                None => copied || seat.home == self.me,
             };
             own && !seat.is_serving() && self.heard_holder(now, name).is_none()
         };

@@ -254,3 +254,30 @@ fn b14_a_seat_that_its_holder_released_is_nobodys() {
     world.run(1.0);
     assert_eq!((world.holder(), world.machine.role()), (Some(BRAVO.into()), Role::Primary));
 }
+
+#[test]
+fn b14_where_all_are_backup_nodes_and_the_holder_died_resolve_takes_its_place() {
+    // Input: bravo, which took the seat over, falls silent; alpha, whose own it was, is a backup node. Output: nothing by itself, since
+    // the seat is degraded; by the order, with proof, it is alpha's own again.
+    let mut world = displaced();
+    world.order(Order::Role { role: Role::Backup, sync_first: false, force: false });
+    world.silence(BRAVO);
+    world.run(5.0);
+    assert_eq!((world.served.len(), world.held_back()), (0, vec![SeatRefusal::Degraded]));
+    world.order(Order::Resolve);
+    world.run(1.0);
+    assert_eq!((world.holder(), world.machine.role()), (Some(ALPHA.into()), Role::Primary));
+    assert!(world.done.contains(&"probe"));
+}
+
+#[test]
+fn b14_roles_are_not_at_odds_while_one_differs_or_there_is_nothing_to_serve() {
+    // Bravo became a primary node while it backs up charlie, too: alpha, its backup now, is one.
+    let peers = [(ALPHA, Role::Backup), ("charlie", Role::Primary)];
+    let mut world = World::start(BRAVO, Role::Primary, true, Stored::Nothing, &peers, &[]);
+    world.run(1.0);
+    assert_eq!(world.machine.role_conflict(world.now), None);
+    let mut world = World::start(BRAVO, Role::Backup, true, Stored::Nothing, &[(ALPHA, Role::Backup)], &[]);
+    world.run(1.0);
+    assert_eq!(world.machine.role_conflict(world.now), None);
+}
