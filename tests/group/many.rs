@@ -191,8 +191,19 @@ fn g2_names_that_two_seats_have_are_refused_with_both_seats() {
 
     let said = c.refuses(&join);
 
+    let last = rig.b.row(&rig.b).and_then(|row| row.last_sync).map(|sync| (sync.result, sync.from.to_string()));
+    assert_eq!(last, Some((SyncResult::Done, "A".into())), "what was not joined left no trace");
     assert!(said.contains("pair `AGG_V`") && said.contains("seat A") && said.contains("another name"), "{said}");
     assert_eq!((c.group().nodes.len(), rig.b.group().nodes.len()), (1, 2), "nobody was joined");
+
+    // Nor are they where one would listen on what the other has.
+    let mine = format!("\"{OTHER}:4100\"");
+    let both = seat_of_c("C_V", "others").replace(&mine, &format!("{mine}, \"{}\"", rig.route));
+    c.configure("primary", &both, &wishes_of_c());
+    c.order(&["reload"]);
+    let said = c.refuses(&join);
+    assert!(said.contains("10.77.0.10:4100") && said.contains("routes.others.listen"), "{said}");
+    assert!(!said.contains("failback.toml"), "it stands in no file: {said}");
 
     // Named apart, they are joined.
     c.configure("primary", &seat_of_c("C_V", "others"), &wishes_of_c());

@@ -2,7 +2,7 @@
 
 use super::Done;
 use crate::{
-    config::{self, Config},
+    config::{self, Config, ConfigErrors},
     control::{
         orders::OrderError,
         reload::{self, Running},
@@ -97,7 +97,7 @@ impl Arranger {
         let own = self.own_text().map_err(|error| bad(&error))?;
         let parts = copies.iter().map(|copy| (&copy.seat, copy.settings.as_str()));
         let text = merged(&own, &self.me, parts).map_err(|error| bad(&error))?;
-        let config = config::parse(&text, &self.source).map_err(|errors| OrderError::BadConfig(errors.to_string()))?;
+        let config = config::parse(&text, &self.source).map_err(|errors| self.blame(&own, &errors))?;
         let layout = self.layout(copies, &config);
         if careful {
             let moved = reload::moved_servers(running, &config);
@@ -108,6 +108,18 @@ impl Arranger {
         let opens =
             |route: &RouteName| layout.iter().any(|(seat, part)| opened.contains(seat) && part.routes.contains(route));
         Ok((reload::plan_copied(running, config, &opens)?, layout))
+    }
+
+    /// What is wrong, with its place if this node's file by itself is to blame: the whole stands in no file.
+    fn blame(&self, own: &str, whole: &ConfigErrors) -> OrderError {
+        OrderError::BadConfig(match config::parse(own, &self.source) {
+            Err(errors) => errors.to_string(),
+            Ok(_) => {
+                let findings = whole.findings().iter();
+                let lines: Vec<_> = findings.map(|its| format!("{}: {}; {}", its.key, its.reason, its.mend)).collect();
+                lines.join("\n")
+            }
+        })
     }
 
     fn layout(&self, copies: &[Copy], config: &Config) -> Layout {

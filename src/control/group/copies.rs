@@ -75,6 +75,7 @@ pub(super) struct Copies {
 impl Copies {
     /// A node is a member no more.
     pub(super) fn forget(&mut self, node: &NodeName) {
+        self.pulls.retain(|_, pull| pull.from != *node);
         self.pulled_by.retain(|(_, of), _| of != node);
         self.behind.retain(|(_, of), _| of != node);
         self.refused.retain(|(_, of), _| of != node);

@@ -155,6 +155,7 @@ impl Group {
             Ok(held) => {
                 held.confirm();
                 self.addresses.insert(seat.clone(), address);
+                self.changed = true;
                 self.held.insert(seat.clone(), held);
                 self.watch_address(seat, events);
             }
