@@ -284,7 +284,7 @@ impl NodeMachine {
                 epoch: seat.epoch,
                 holds: seat.is_serving(),
                 hears: seat.is_serving() || holder.is_some_and(|holder| self.is_near(now, holder)),
-                vacant: seat.holder.is_none(),
+                vacant: seat.holder.is_none() && seat.epoch > Epoch(0),
                 home: (seat.home != *name).then(|| seat.home.clone()),
             }
         };

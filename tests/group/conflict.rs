@@ -103,7 +103,20 @@ fn b14_two_primaries_of_which_one_is_deaf_are_shown_and_end_at_an_order() {
     assert!(said.contains("held by one node"), "{said}");
 }
 
-/// The same, and the network heals altogether: it ends by itself, the one that was forced last is the primary.
+/// The one that took over is made a primary node; then the other returns and takes itself for one.
+#[test]
+fn b14_a_node_that_returns_as_a_primary_beside_its_successor_becomes_its_backup() {
+    let mut rig = Rig::joined();
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    rig.b.order(&["group", "role", "primary"]);
+    rig.a.launch();
+    mended(&rig, &rig.b, &rig.a);
+    assert_eq!(rig.a.group().seats.len(), 1, "and there is no second seat");
+}
+
+/// Both took the role while they were parted, and the network heals altogether: it ends by itself, the one that was forced last is the
+/// primary.
 #[test]
 fn b14_two_primaries_that_hear_each_other_again_end_as_one_and_its_backup() {
     let rig = Rig::joined();

@@ -1,5 +1,6 @@
 //! Nodes that protect each other, as whole programs on hosts of their own: joined, synced, killed, cut off, frozen, healed,
-//! ordered about. Hosts are network namespaces on one bridge. Needs root and the packages `iproute2` and `nftables`.
+//! ordered about. Hosts are network namespaces on one bridge. Needs root, the packages `iproute2`, `nftables` and
+//! `exim4-daemon-light`, and a C compiler.
 
 #[cfg(test)]
 #[path = "../tls/authority.rs"]
