@@ -67,6 +67,8 @@ use std::{
 
 /// A path is late after so many heartbeats.
 const LATE: u32 = 3;
+/// Half heartbeats of silence that are enough where the peer's own host says that the process is gone: one is missing.
+const GONE: u32 = 3;
 
 /// Decides everything about one node's seats. Drive it so: after [`Self::new`] and after every `handle_*` drain
 /// [`Self::poll_effect`], execute the effects in order, and call [`Self::handle_timeout`] when [`Self::next_timeout`] has
@@ -298,7 +300,7 @@ impl NodeMachine {
 
     /// When its silence will have lasted long enough.
     fn quiet_at(&self, peer: &Peer) -> Time {
-        let short = (self.spec.heartbeat * LATE).min(self.spec.primary_timeout);
+        let short = (self.spec.heartbeat * GONE / 2).min(self.spec.primary_timeout);
         let needed = if peer.hearing.is_gone() { short } else { self.spec.primary_timeout };
         peer.hearing.silent_since() + needed
     }

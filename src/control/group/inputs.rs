@@ -91,8 +91,12 @@ impl Group {
         });
     }
 
-    /// Its process may be gone, and its host still there to say so.
+    /// Its process may be gone, and its host still there to say so. A firewall says the same: where no address can be asked for, too, it is
+    /// not believed.
     fn knock(&mut self, node: NodeName) {
+        if self.spec.shared_address.is_none() {
+            return;
+        }
         let peer = self.links.peers().borrow().iter().find(|peer| peer.node == node).cloned();
         let Some(HostPort { host, port }) = peer.map(|peer| peer.address) else { return };
         self.tasks.spawn(async move {

@@ -26,7 +26,7 @@ pub enum Input {
     /// The connection to this peer was lost; no sign of death by itself.
     LinkLost(NodeName),
     /// The peer's host *refuses* a new connection to its `peer_listen`: the process is gone. Shortens the silence that is
-    /// asked for to three heartbeats; everything else is asked for as ever.
+    /// asked for to one heartbeat and a half; everything else is asked for as ever.
     PeerGone(NodeName),
     /// What became of [`super::effect::Effect::AskWitnesses`]: did at least one answer?
     Witnesses(AskId, bool),

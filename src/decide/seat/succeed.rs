@@ -28,10 +28,10 @@ impl NodeMachine {
         let Some(seat) = self.seats.get(name).filter(|seat| seat.phase == Phase::Idle) else { return };
         let Some(holder) = seat.holder.clone().filter(|holder| *holder != self.me) else { return };
         let Some(peer) = self.peers.get(&holder) else { return };
-        let (began, quiet_at) = (peer.hearing.silent_since(), self.quiet_at(peer));
+        let (began, quiet_at, gone) = (peer.hearing.silent_since(), self.quiet_at(peer), peer.hearing.is_gone());
         self.count_down(now, name, &holder, began, quiet_at);
         let half = began + quiet_at.since(began) / 2;
-        if now >= half {
+        if now >= half || gone {
             // Asked early, so that the answers are here in time.
             self.ask_witnesses(now, self.spec.heartbeat);
             if now + PROBED_BEFORE >= quiet_at && self.held_back(name).is_none() {

@@ -163,7 +163,10 @@ fn a_process_that_its_host_calls_gone_is_succeeded_sooner() {
     let mut world = World::backup(true);
     world.silence(ALPHA);
     world.input(Input::PeerGone(ALPHA.into()));
-    world.run(1.0);
+    assert!(world.done.contains(&"probe"), "who owns the address is asked at once");
+    world.run(0.2);
+    assert_eq!(world.served.len(), 0, "not before a heartbeat is missing");
+    world.run(0.2);
     assert_eq!(world.served, [Epoch(2)]);
 }
 
