@@ -28,7 +28,7 @@ async fn group(command: GroupCommand, client: &Client) -> anyhow::Result<()> {
         GroupCommand::Join { address, reverse, output } => {
             ("group/join", json!({ "forward": address.to_string(), "reverse": reverse.to_string() }), output)
         }
-        GroupCommand::Leave { output } => ("group/leave", json!({}), output),
+        GroupCommand::Leave { node, output } => ("group/leave", json!({ "node": node }), output),
         GroupCommand::Resolve { output } => ("group/resolve", json!({}), output),
         GroupCommand::Role { role, sync_first, force, output } => {
             let order = json!({ "role": Role::from(role), "sync_first": sync_first, "force": force });

@@ -113,6 +113,8 @@ pub enum GroupOrder {
     },
     /// Pull every seat from its holder now; with a node: let that node do it (`B3`).
     Sync(Option<NodeName>),
+    /// Part from that node; from all, if it is this one.
+    Part(NodeName),
     /// What the node's machine decides: takeover, reverse, replace, roles, resolve, leave.
     Seat(SeatOrder),
 }

@@ -95,6 +95,8 @@ labelled! {
         Overtaken = "overtaken": "another node took the seat meanwhile",
         /// It has to be handed over first.
         StillHolds = "still_holds": "this node holds a seat: hand it over first (--force overrides)",
+        /// Leaving would take it from all.
+        HoldsForGroup = "holds_for_group": "this node holds a seat that others protect: hand it over first, or part from them one by one (`group leave --node`)",
         /// Nobody could take it.
         NoSuccessor = "no_successor": "no backup node is heard that could take the seat",
         /// It would have to be said which.

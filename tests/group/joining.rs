@@ -138,6 +138,33 @@ fn b3_a_change_on_the_primary_is_on_the_backup_at_once() {
     });
 }
 
+/// A reinstalled machine has another key under the old name.
+#[test]
+fn b1_a_backup_that_is_gone_for_good_is_parted_from_and_joined_anew() {
+    let mut rig = Rig::joined();
+    rig.b.proxy.kill();
+    fs::remove_dir_all(rig.b.proxy.dir().join("state")).expect("it can be removed");
+    rig.b.launch();
+    let again = ["group", "join", &rig.b.peer(), "--reverse", &rig.a.peer()];
+    let refused = rig.a.refuses(&again);
+    assert!(refused.contains("failback group leave --node B"), "{refused}");
+    let refused = rig.a.refuses(&["group", "leave"]);
+    assert!(refused.contains("--node"), "{refused}");
+    let refused = rig.a.refuses(&["group", "leave", "--node", "nobody"]);
+    assert!(refused.contains("the nodes are"), "{refused}");
+
+    rig.a.order(&["group", "leave", "--node", "B"]);
+    assert_eq!(rig.a.group().nodes.len(), 1);
+    assert_eq!(rig.serves().as_deref(), Some("AGG_P"), "clients notice nothing");
+
+    rig.join();
+    rig.settled();
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    let refused = rig.b.refuses(&["group", "leave"]);
+    assert!(refused.contains("holds a seat"), "{refused}");
+}
+
 /// All files of a folder and those in it, as text as far as they are.
 fn files(folder: &std::path::Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());

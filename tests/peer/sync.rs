@@ -50,7 +50,8 @@ impl Side {
     #[track_caller]
     fn holds(&self, epoch: u64, settings: &str) {
         let settings = Settings::of(&format!("[pairs.V]\nwhat = \"{settings}\"\n")).unwrap();
-        self.store(|store| store.hold(&seat(), Epoch(epoch), &self.node.name, "10.0.0.9/24".parse().ok())).unwrap();
+        self.store(|store| store.hold(&seat(), Epoch(epoch), &self.node.name, "10.0.0.9/24".parse().ok(), None))
+            .unwrap();
         self.store(|store| store.write_settings(&seat(), &settings)).unwrap();
     }
 

@@ -21,11 +21,14 @@ pub enum GroupCommand {
     },
     /// Make the node asked leave its group; what was synced from it goes with it
     Leave {
+        /// Part from this node only, which may be gone for good
+        #[arg(long, value_name = "NODE")]
+        node: Option<String>,
         /// How to print.
         #[command(flatten)]
         output: Output,
     },
-    /// Mend what a conflict of two holders left
+    /// Mend what a conflict left: a seat that nobody serves, nodes that are all primary or all backup
     Resolve {
         /// How to print.
         #[command(flatten)]

@@ -225,11 +225,23 @@ pub(super) async fn join(deps: Deps, Extension(caller): Extension<Caller>, Body(
     give(&deps, caller, GroupOrder::Join { forward, reverse }).await
 }
 
-/// This node leaves its group, and what was synced from it goes with it.
+/// Who leaves.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LeaveOrder {
+    /// Another node, which this one parts from; this one, from all, if not given.
+    node: Option<NodeName>,
+}
+
+/// This node leaves its group, and what was synced from it goes with it; or it parts from one other node. The body may be empty.
 #[utoipa::path(post, path = "/api/v1/group/leave", tag = "group",
-    request_body(content = Option<Nothing>), responses((status = 200, body = OrderAnswer)))]
-pub(super) async fn leave(deps: Deps, Extension(caller): Extension<Caller>, Body(Nothing {}): Body<Nothing>) -> Answer {
-    give(&deps, caller, GroupOrder::Seat(Order::Leave)).await
+    request_body(content = Option<LeaveOrder>), responses((status = 200, body = OrderAnswer)))]
+pub(super) async fn leave(
+    deps: Deps,
+    Extension(caller): Extension<Caller>,
+    Body(LeaveOrder { node }): Body<LeaveOrder>,
+) -> Answer {
+    give(&deps, caller, node.map_or(GroupOrder::Seat(Order::Leave), GroupOrder::Part)).await
 }
 
 /// Mends what a conflict left: a seat that nobody serves, nodes that are all primary or all backup (`B14`).

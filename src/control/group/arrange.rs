@@ -7,7 +7,7 @@ use crate::{
         orders::OrderError,
         reload::{self, Running},
         seats::{Layout, Permit, SeatOrder, SeatPart},
-        sync::{Copy, Declined, NotApplied, SeatStore, Settings, Update, merged},
+        sync::{Copy, Declined, Known, NotApplied, SeatStore, Settings, Update, merged},
     },
     decide::effect::PairRecord,
     model::{Epoch, NodeName, PairName, RouteName, causes::chain, file, group::InterfaceAddress},
@@ -18,7 +18,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Of a configuration file.
 const MOST_BYTES: u64 = 4 << 20;
@@ -31,7 +31,10 @@ pub(super) struct Arranger {
     pub(super) source: PathBuf,
     pub(super) state_dir: PathBuf,
     pub(super) shared_address: Option<InterfaceAddress>,
+    /// Who writes holds it while the disk works: in blocking tasks only.
     pub(super) store: Arc<Mutex<SeatStore>>,
+    /// What it holds, for everybody else.
+    pub(super) known: watch::Receiver<Known>,
     /// The seats whose routes are open.
     pub(super) open: Arc<Mutex<BTreeSet<NodeName>>>,
     pub(super) driver: mpsc::Sender<SeatOrder>,
@@ -42,6 +45,11 @@ pub(super) struct Arranger {
 }
 
 impl Arranger {
+    /// What is known of seats.
+    pub(super) fn known(&self) -> Known {
+        Known::clone(&self.known.borrow())
+    }
+
     pub(super) fn store(&self) -> MutexGuard<'_, SeatStore> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,7 +78,7 @@ impl Arranger {
         let (reply, running) = oneshot::channel();
         let _stopping = self.driver.send(SeatOrder::Snapshot(reply)).await;
         let running = running.await.map_err(|_| OrderError::Stopping)?;
-        let mut copies: Vec<Copy> = self.store().seats().cloned().collect();
+        let mut copies: Vec<Copy> = self.known().values().cloned().collect();
         copies.retain(|known| news.iter().all(|copy| copy.seat != known.seat));
         copies.extend(news);
         copies.sort_by(|one, other| one.seat.cmp(&other.seat));
@@ -149,7 +157,7 @@ impl Arranger {
     ) -> Result<Option<InterfaceAddress>, String> {
         let _turn = self.turn.lock().await;
         let new = if seat == self.me { self.new_in_file().await? } else { None };
-        let copy = match (self.store().get(&seat).cloned(), &new) {
+        let copy = match (self.known().get(&seat).cloned(), &new) {
             (Some(copy), None) => copy,
             (Some(copy), Some(settings)) => Copy { settings: settings.text().into(), ..copy },
             (None, Some(settings)) => Copy::first(seat.clone(), settings, self.me.clone()),
@@ -167,11 +175,7 @@ impl Arranger {
         let written = tokio::task::spawn_blocking(move || {
             let mut store = this.store();
             let shared = if seat == this.me { shared } else { store.get(&seat).and_then(|copy| copy.shared_address) };
-            store.hold(&seat, epoch, &this.me, shared)?;
-            match new {
-                Some(settings) => store.write_settings(&seat, &settings).map(drop),
-                None => Ok(()),
-            }
+            store.hold(&seat, epoch, &this.me, shared, new.as_ref())
         });
         match written.await {
             Ok(Ok(())) => self.remember_import(),
@@ -190,8 +194,8 @@ impl Arranger {
         if self.open_seats().contains(&copy.seat) {
             return Err("this node holds the seat itself".into());
         }
-        let known = self.store().get(&copy.seat).cloned();
-        self.store().examine(&copy).map_err(|error| refused(&error))?;
+        let known = self.known().get(&copy.seat).cloned();
+        copy.follows(known.as_ref()).map_err(|error| refused(&error))?;
         if known.as_ref().is_some_and(|known| copy.is_older_than(known)) {
             return Err("the copy is older than what is known here".into());
         }
@@ -226,7 +230,7 @@ impl Arranger {
                 if new {
                     self.show_records(&update.seat, update.records).await;
                 }
-                let number = self.store().get(&update.seat).map_or(0, Copy::revision_number);
+                let number = self.known().get(&update.seat).map_or(0, Copy::revision_number);
                 (Done::Taken(update.seat, number), Ok(()))
             }
             Ok(Ok(Err(why))) => (Done::Behind(update.seat), Err(Declined::NotApplied(why))),

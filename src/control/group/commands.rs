@@ -5,7 +5,7 @@ use super::{Done, Group};
 use crate::{
     control::{clock::wall_now, program},
     model::{
-        Epoch, NodeName,
+        Epoch, NodeName, Time,
         alert::{Alert, AlertKey, AlertKind},
     },
 };
@@ -23,24 +23,52 @@ type Aim = (bool, Epoch);
 #[derive(Debug)]
 pub(super) struct Swing {
     aim: Aim,
-    running: bool,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The routes come first.
+    AwaitsRoutes,
+    Running,
+    /// It failed; the next attempt is then.
+    Failed(Time),
 }
 
 impl Group {
-    pub(super) fn run_command(&mut self, seat: NodeName, holds: bool, epoch: Epoch) {
+    /// The machine wants it run. Clients are swung to this node only once it serves them.
+    pub(super) fn want_command(&mut self, seat: NodeName, holds: bool, epoch: Epoch) {
         if self.spec.takeover.command.is_empty() {
             return;
         }
-        let aim = (holds, epoch);
-        let swing = self.commands.entry(seat.clone()).or_insert(Swing { aim, running: false });
-        swing.aim = aim;
-        self.command_due(seat);
+        let swing = self.commands.entry(seat.clone());
+        let swing = swing.or_insert(Swing { aim: (holds, epoch), state: State::AwaitsRoutes });
+        swing.aim = (holds, epoch);
+        match swing.state {
+            State::Running => {}
+            _ if holds => swing.state = State::AwaitsRoutes,
+            _ => self.run_command(seat),
+        }
     }
 
-    /// Runs it, unless it runs.
-    pub(super) fn command_due(&mut self, seat: NodeName) {
-        let Some(swing) = self.commands.get_mut(&seat).filter(|swing| !swing.running) else { return };
-        swing.running = true;
+    /// The seat's routes are open.
+    pub(super) fn run_awaited_command(&mut self, seat: NodeName) {
+        if self.commands.get(&seat).is_some_and(|swing| matches!(swing.state, State::AwaitsRoutes)) {
+            self.run_command(seat);
+        }
+    }
+
+    pub(super) fn run_what_failed(&mut self) {
+        let now = self.clock.now();
+        let due = |swing: &Swing| matches!(swing.state, State::Failed(at) if now >= at);
+        let seats: Vec<_> =
+            self.commands.iter().filter(|(_, swing)| due(swing)).map(|(seat, _)| seat.clone()).collect();
+        seats.into_iter().for_each(|seat| self.run_command(seat));
+    }
+
+    fn run_command(&mut self, seat: NodeName) {
+        let Some(swing) = self.commands.get_mut(&seat) else { return };
+        swing.state = State::Running;
         let (holds, epoch) = swing.aim;
         let argv = self.spec.takeover.command.clone();
         let environment = [
@@ -66,10 +94,16 @@ impl Group {
         let role = if aim.0 { "holder" } else { "standby" };
         let message = format!("takeover.command for seat {seat} ({role}, epoch {}): {became}", aim.1);
         self.event("takeover_command", result.is_err(), message.clone());
+        let again = self.clock.now() + AGAIN;
         let Some(swing) = self.commands.get_mut(&seat) else { return };
-        swing.running = false;
+        swing.state = State::Failed(again);
         if swing.aim != aim {
-            return self.command_due(seat);
+            // What became wanted meanwhile. Its routes, if it needs them, are open or will be.
+            if swing.aim.0 && !self.served_since.contains_key(&seat) {
+                swing.state = State::AwaitsRoutes;
+                return;
+            }
+            return self.run_command(seat);
         }
         let key = AlertKey { kind: AlertKind::CommandFailed, pair: None, about: Some(seat.to_string()) };
         if result.is_ok() {
@@ -87,9 +121,5 @@ impl Group {
             advice: format!("it is run again every {} s; run it by hand to see what it says", AGAIN.as_secs()),
         };
         self.standing.entry(key).or_insert(alert);
-        self.tasks.spawn(async move {
-            tokio::time::sleep(AGAIN).await;
-            Done::CommandDue(seat)
-        });
     }
 }

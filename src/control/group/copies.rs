@@ -12,7 +12,6 @@ use crate::{
     model::{
         Epoch, NodeName, PairName, Time,
         causes::chain,
-        plain::plain,
         seat::Suspicion,
         view::group::{PulledView, SyncResult, SyncView},
     },
@@ -32,9 +31,6 @@ const WAITING: usize = 4096;
 const AGAIN: Duration = Duration::from_secs(5);
 /// Between two pokes of a node that lags.
 const POKE_EVERY: Duration = Duration::from_secs(2);
-
-/// Characters of a refusal that are shown.
-const LONGEST_REFUSAL: usize = 400;
 
 /// To whom records of a seat go, and the records.
 type Batch = (Vec<NodeName>, Vec<(PairName, PairRecord)>);
@@ -73,6 +69,13 @@ pub(super) struct Copies {
 }
 
 impl Copies {
+    /// The seat is held here no more: who has copied it is the next holder's to know.
+    pub(super) fn forget_seat(&mut self, seat: &NodeName) {
+        self.pulled_by.retain(|(of, _), _| of != seat);
+        self.behind.retain(|(of, _), _| of != seat);
+        self.refused.retain(|(of, _), _| of != seat);
+    }
+
     /// A node is a member no more.
     pub(super) fn forget(&mut self, node: &NodeName) {
         self.pulls.retain(|_, pull| pull.from != *node);
@@ -102,7 +105,7 @@ impl Group {
             .filter_map(|(seat, status)| Some((seat.clone(), status.holder.filter(|holder| heard.contains(holder))?)))
             .collect();
         for (seat, from) in elsewhere {
-            let never = self.arranger.store().get(&seat).is_none() && !self.copies.pulls.contains_key(&seat);
+            let never = !self.arranger.known().contains_key(&seat) && !self.copies.pulls.contains_key(&seat);
             let due = self.copies.due.get(&seat).is_none_or(|at| now >= *at);
             if due && (never || !every.is_zero() || self.copies.due.contains_key(&seat)) {
                 self.pull(seat, from);
@@ -194,8 +197,7 @@ impl Group {
                 self.copies.pulled_by.insert(key, Has { at, time: now, order });
             }
             Some(why) => {
-                // Another machine's words, for a page and a mail.
-                let why = plain(&why.chars().take(LONGEST_REFUSAL).collect::<String>()).into_owned();
+                let why = sync::others_words(&why);
                 let since = self.copies.refused.get(&key).map_or(now, |known| known.since);
                 self.copies.refused.insert(key, Refused { at, since, why });
             }
@@ -343,7 +345,7 @@ impl Group {
 
     /// What a seat's copy that was just written is called from now on.
     pub(super) fn was_written(&mut self, seat: &NodeName) {
-        let revision = self.arranger.store().get(seat).map(Copy::revision_number);
+        let revision = self.arranger.known().get(seat).map(Copy::revision_number);
         if let Some(revision) = revision {
             self.input(Input::Synced { seat: seat.clone(), revision });
         }

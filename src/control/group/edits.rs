@@ -6,7 +6,7 @@ use crate::{
     control::{
         disk,
         orders::OrderError,
-        sync::{Copy, Settings},
+        sync::{Copy, Settings, draft_path},
     },
     model::{NodeName, causes::chain, revision::Revision},
 };
@@ -40,7 +40,7 @@ impl Arranger {
         let edited = tokio::task::spawn_blocking(move || this.edited(force)).await;
         let edited = edited.map_err(|_| OrderError::Stopping)??;
         let copy = |(seat, settings): &(NodeName, Settings)| {
-            let known = self.store().get(seat).cloned()?;
+            let known = self.known().get(seat).cloned()?;
             Some(Copy { settings: settings.text().into(), ..known })
         };
         let changes = self.arrange_now(edited.iter().filter_map(copy).collect(), None, !force).await?;
@@ -74,7 +74,7 @@ impl Arranger {
         format!(
             "this node's file is behind: its seat was changed on another node, and that is what is served; take it over from {}, or put \
              the file's in its place with `failback reload --force`",
-            self.store().draft(&self.me).display()
+            draft_path(&self.state_dir, &self.me).display()
         )
     }
 
@@ -84,7 +84,7 @@ impl Arranger {
         if let Some(settings) = self.edited_here(force)? {
             edited.push((self.me.clone(), settings));
         }
-        let seats: Vec<NodeName> = self.store().seats().map(|copy| copy.seat.clone()).collect();
+        let seats: Vec<NodeName> = self.known().keys().cloned().collect();
         for seat in seats.into_iter().filter(|seat| *seat != self.me) {
             let found = self.store().edited_draft(&seat).map_err(|error| OrderError::BadConfig(chain(&error)))?;
             let Some(settings) = found else { continue };
@@ -92,7 +92,7 @@ impl Arranger {
                 return Err(OrderError::Refused(format!(
                     "{} was edited, but this node does not hold seat {seat}: edit it on the node that does (`failback status`); to undo \
                      it here, delete the file",
-                    self.store().draft(&seat).display()
+                    draft_path(&self.state_dir, &seat).display()
                 )));
             }
             edited.push((seat, settings));
@@ -104,7 +104,7 @@ impl Arranger {
         let holds = self.open_seats().contains(&self.me);
         let own = self.own_settings()?;
         match own {
-            Own::Changed(_) | Own::Both(_) if !holds && self.store().get(&self.me).is_some() => {
+            Own::Changed(_) | Own::Both(_) if !holds && self.known().get(&self.me).is_some() => {
                 let why = "this node does not hold its seat: the routes, pairs and alerts in its file count again when it does; undo \
                            their change, or order `reverse` first";
                 Err(OrderError::Refused(why.into()))
@@ -127,7 +127,7 @@ impl Arranger {
     fn own_settings(&self) -> Result<Own, OrderError> {
         let bad = |error: &dyn std::error::Error| OrderError::BadConfig(chain(error));
         let settings = Settings::of(&self.own_text().map_err(|error| bad(&error))?).map_err(|error| bad(&error))?;
-        let Some(known) = self.store().get(&self.me).cloned() else { return Ok(Own::Changed(settings)) };
+        let Some(known) = self.known().get(&self.me).cloned() else { return Ok(Own::Changed(settings)) };
         let Some(head) = known.lineage.head() else { return Ok(Own::Changed(settings)) };
         if known.settings == settings.text() {
             return Ok(Own::InStep);
@@ -150,7 +150,7 @@ impl Arranger {
     pub(super) fn remember_import(&self) {
         let imported = || {
             let settings = Settings::of(&self.own_text().ok()?).ok()?;
-            let known = self.store().get(&self.me).cloned()?;
+            let known = self.known().get(&self.me).cloned()?;
             (known.settings == settings.text()).then_some(())?;
             self.file_behind.store(false, Relaxed);
             serde_json::to_vec(&Imported { file: settings.revision(None), head: known.lineage.head()?.clone() }).ok()

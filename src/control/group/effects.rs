@@ -61,7 +61,7 @@ impl Group {
             Effect::Serve { seat, epoch } => self.serve(seat, epoch),
             Effect::LetGo { seat } => self.let_go(seat),
             Effect::Announce { seat } => self.held.get(&seat).into_iter().for_each(Held::announce),
-            Effect::RunCommand { seat, holds, epoch } => self.run_command(seat, holds, epoch),
+            Effect::RunCommand { seat, holds, epoch } => self.want_command(seat, holds, epoch),
             Effect::AskWitnesses(id) => {
                 let witnesses = self.witnesses();
                 self.tasks.spawn(async move {
@@ -128,22 +128,26 @@ impl Group {
         self.permits.insert(seat.clone(), permit.clone());
         let arranger = self.arranger.clone();
         self.tasks.spawn(async move {
-            let opened = arranger.open(seat.clone(), epoch, permit).await;
-            Done::Opened(seat, opened)
+            let opened = arranger.open(seat.clone(), epoch, permit.clone()).await;
+            Done::Opened(seat, permit, opened)
         });
     }
 
     /// The routes are open: the address comes last.
-    pub(super) fn opened(&mut self, seat: NodeName, opened: Result<Option<InterfaceAddress>, String>) {
+    pub(super) fn opened(&mut self, seat: NodeName, permit: &Permit, opened: Result<Option<InterfaceAddress>, String>) {
+        if !permit.holds() {
+            return;
+        }
         let address = match opened {
             Ok(address) => address,
             Err(why) => return self.serve_failed(seat, &why),
         };
         self.was_written(&seat);
-        if !self.permits.get(&seat).is_some_and(Permit::holds) || self.held.contains_key(&seat) {
+        self.served_since.insert(seat.clone(), self.clock.now());
+        if self.held.contains_key(&seat) {
             return;
         }
-        let Some(address) = address else { return };
+        let Some(address) = address else { return self.run_awaited_command(seat) };
         self.fallback = None;
         let (events_out, events) = mpsc::channel(ADDRESS_EVENTS);
         let spec = HoldSpec {
@@ -157,7 +161,8 @@ impl Group {
                 self.addresses.insert(seat.clone(), address);
                 self.changed = true;
                 self.held.insert(seat.clone(), held);
-                self.watch_address(seat, events);
+                self.watch_address(seat.clone(), events);
+                self.run_awaited_command(seat);
             }
             Err(error) => {
                 self.serve_failed(seat, &format!("the shared address can't be added: {}", chain(&error)));
@@ -195,6 +200,8 @@ impl Group {
             permit.revoke();
         }
         self.addresses.remove(&seat);
+        self.served_since.remove(&seat);
+        self.copies.forget_seat(&seat);
         if let Some(held) = self.held.remove(&seat)
             && let Err(error) = held.release()
         {
@@ -211,14 +218,14 @@ impl Group {
 
     /// Those of the configuration, and the servers of all pairs: who reaches one of them is not cut off.
     fn witnesses(&self) -> Vec<Witness> {
-        let store = self.arranger.store();
-        let servers = store.seats().flat_map(|copy| copy.pairs.values()).flat_map(|record| &record.addresses);
+        let known = self.arranger.known();
+        let servers = known.values().flat_map(|copy| copy.pairs.values()).flat_map(|record| &record.addresses);
         let servers = servers.map(|(_, address)| Witness::Tcp(HostPort::clone(address)));
         self.spec.witnesses.iter().cloned().chain(servers.take(64)).collect()
     }
 
     pub(super) fn address_of(&self, seat: &NodeName) -> Option<InterfaceAddress> {
-        let copied = self.arranger.store().get(seat).and_then(|copy| copy.shared_address);
+        let copied = self.arranger.known().get(seat).and_then(|copy| copy.shared_address);
         self.arranger.address_of(copied)
     }
 

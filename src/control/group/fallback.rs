@@ -15,9 +15,10 @@ impl Group {
     pub(super) fn mind_fallback(&mut self) {
         let Some(address) = self.spec.fallback_address.clone() else { return };
         let displaced = self.machine.role() == Role::Primary
-            && self.machine.seats().any(|(seat, status)| {
-                status.home == self.me && seat == &status.home && status.holder.is_some_and(|holder| holder != self.me)
-            });
+            && self
+                .machine
+                .seats()
+                .any(|(_, status)| status.home == self.me && status.holder.is_some_and(|holder| holder != self.me));
         match (&self.fallback, displaced && self.held.is_empty()) {
             (None, true) if !self.fallback_failed => {
                 let (events_out, events) = mpsc::channel(EVENTS);

@@ -7,10 +7,13 @@ use crate::{
         orders::OrderError,
         peer::PeerEvent,
         seats::FromDriver,
-        sync::{About, Asked},
+        sync::{About, Asked, Declined, NotApplied},
     },
     decide::{
-        seat::input::{Input, Order},
+        seat::{
+            SeatStatus,
+            input::{Input, Order},
+        },
         suspicion::Path,
     },
     model::{
@@ -62,9 +65,7 @@ impl Group {
             }
             PeerEvent::Left { node } => {
                 self.event("left", true, format!("{node} has left the group"));
-                self.copies.forget(&node);
-                self.input(Input::Left(node.clone()));
-                self.forget_what_came_from(&[node]);
+                self.member_left(node);
             }
         }
     }
@@ -119,11 +120,11 @@ impl Group {
             Done::Stored(id, false) => self.input(Input::PersistFailed(id)),
             Done::Witnesses(id, answered) => self.input(Input::Witnesses(id, answered)),
             Done::Probed(id, owner) => self.input(Input::Probed(id, owner)),
-            Done::Opened(seat, opened) => self.opened(seat, opened),
+            Done::Opened(seat, permit, opened) => self.opened(seat, &permit, opened),
             Done::Closed(seat) => self.input(Input::Gone(seat)),
             Done::Pulled { seat, from, order, result } => self.pulled(seat, from, order, result),
             Done::Joined(node, reply, new) => self.await_copy(node, reply, new),
-            Done::Parted(node, reply, why) => self.parted(node, reply, why),
+            Done::Parted(node) => self.member_left(node),
             Done::Taken(seat, revision) => self.input(Input::Synced { seat, revision }),
             Done::Behind(seat) => self.pull_soon(seat),
             Done::Reached(seat, reached) => {
@@ -142,16 +143,10 @@ impl Group {
             }
             Done::Address(_, _, None) | Done::Nothing => {}
             Done::Commanded(seat, aim, result) => self.commanded(seat, aim, &result),
-            Done::CommandDue(seat) => self.command_due(seat),
             Done::Fallback(events, event) => self.fallback_says(events, event),
             Done::About(node, about) => drop(self.about.insert(node, about)),
             Done::Changed => self.served().iter().for_each(|seat| self.was_written(seat)),
-            Done::Left => {
-                if let Some(reply) = self.leaving.take() {
-                    let message = "this node is in no group any more; what it had copied is removed".into();
-                    let _gone = reply.send(Ok(OrderAnswer { changed: true, message }));
-                }
-            }
+            Done::Left => self.leaving = false,
         }
     }
 
@@ -229,8 +224,12 @@ impl Group {
         match asked {
             Asked::Copy { seat, by, reply } => {
                 tracing::debug!(%seat, %by, "a seat is pulled");
-                let copy = self.served().contains(&seat).then(|| self.arranger.store().get(&seat).cloned()).flatten();
+                let copy = self.served().contains(&seat).then(|| self.arranger.known().get(&seat).cloned()).flatten();
                 let _gone = reply.send(copy);
+            }
+            Asked::Records { update, from, reply } if update.by != from => {
+                tracing::warn!(seat = %update.seat, %from, by = %update.by, "records are pushed in another node's name");
+                let _gone = reply.send(Err(Declined::NotApplied(NotApplied::Superseded)));
             }
             Asked::Records { update, from, reply } => {
                 tracing::debug!(seat = %update.seat, %from, "records are pushed");
@@ -244,7 +243,9 @@ impl Group {
             }
             Asked::Pulled { by, verdict } => self.judged(by, verdict),
             Asked::Changed { seat, from } => {
-                if !self.served().contains(&seat) && self.machine.has_use_for(&self.me, &seat) {
+                let holds =
+                    |(name, status): (&NodeName, SeatStatus)| *name == seat && status.holder.as_ref() == Some(&from);
+                if self.machine.has_use_for(&self.me, &seat) && self.machine.seats().any(holds) {
                     self.pull(seat, from);
                 }
             }
@@ -277,13 +278,28 @@ impl Group {
         self.input(Input::Order { ticket, order });
     }
 
-    /// What was copied from nodes that are members no more (`B5`).
-    pub(super) fn forget_what_came_from(&mut self, nodes: &[NodeName]) {
+    /// A node is a member no more: nothing that came from it is kept (`B5`).
+    pub(super) fn member_left(&mut self, node: NodeName) {
+        self.forget_member(&node);
+        self.input(Input::Left(node.clone()));
+        let (arranger, gone) = (self.arranger.clone(), self.what_came_from(&[node]));
+        self.tasks.spawn(async move {
+            arranger.forget(gone).await;
+            Done::Nothing
+        });
+    }
+
+    pub(super) fn forget_member(&mut self, node: &NodeName) {
+        self.about.remove(node);
+        self.copies.forget(node);
+    }
+
+    /// The seats that are known from these nodes only.
+    pub(super) fn what_came_from(&mut self, nodes: &[NodeName]) -> Vec<NodeName> {
         let serving = self.served();
-        let gone: Vec<NodeName> = self
-            .arranger
-            .store()
-            .seats()
+        let known = self.arranger.known();
+        let gone: Vec<NodeName> = known
+            .values()
             .filter(|copy| nodes.contains(&copy.seat) || nodes.contains(&copy.by))
             .map(|copy| copy.seat.clone())
             .filter(|seat| *seat != self.me && !serving.contains(seat))
@@ -291,11 +307,6 @@ impl Group {
         for seat in &gone {
             self.copies.pulls.remove(seat);
         }
-        let arranger = self.arranger.clone();
-        let leaving = self.leaving.is_some();
-        self.tasks.spawn(async move {
-            arranger.forget(gone).await;
-            if leaving { Done::Left } else { Done::Nothing }
-        });
+        gone
     }
 }

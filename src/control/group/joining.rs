@@ -4,7 +4,6 @@
 use super::{Done, Group};
 use crate::{
     control::orders::{OrderError, Reply},
-    decide::seat::input::Input,
     model::{NodeName, Time, view::OrderAnswer},
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -26,6 +25,10 @@ pub(super) struct Waiting {
 
 impl Group {
     pub(super) fn await_copy(&mut self, node: NodeName, reply: Reply<OrderAnswer>, new: bool) {
+        if self.joining.contains_key(&node) {
+            let _gone = reply.send(Err(OrderError::Busy));
+            return;
+        }
         let until = self.clock.now() + COPIED_WITHIN;
         self.joining.insert(node, Waiting { reply, until, new });
         self.answer_joins();
@@ -60,21 +63,22 @@ impl Group {
     }
 
     fn part(&mut self, node: NodeName, reply: Reply<OrderAnswer>, why: String) {
+        self.event("join_undone", true, format!("{node} is parted from again: {why}"));
         let links = Arc::clone(&self.links);
         self.tasks.spawn(async move {
-            match links.part(&node).await {
-                Ok(parting) if parting.as_ref().is_none_or(|parting| parting.told) => {}
-                Ok(_) => tracing::warn!(%node, "was not reached, and has to be made to leave itself"),
-                Err(error) => tracing::error!(%node, %error, "could not be forgotten"),
-            }
-            Done::Parted(node, reply, why)
+            let (why, done) = match links.part(&node).await {
+                Ok(parting) if parting.as_ref().is_none_or(|parting| parting.told) => (why, Done::Parted(node)),
+                Ok(_) => {
+                    let more = "could not be told that the join is undone: order `failback group leave` there, too";
+                    (format!("{why}; {node} {more}"), Done::Parted(node))
+                }
+                Err(error) => {
+                    let more = "could not be struck from the disk, so it stays joined";
+                    (format!("{why}; {node} {more}: {error}"), Done::Nothing)
+                }
+            };
+            let _gone = reply.send(Err(OrderError::Refused(why)));
+            done
         });
-    }
-
-    pub(super) fn parted(&mut self, node: NodeName, reply: Reply<OrderAnswer>, why: String) {
-        self.copies.forget(&node);
-        self.event("join_undone", true, format!("{node} was joined and parted from again: {why}"));
-        self.input(Input::Left(node));
-        let _gone = reply.send(Err(OrderError::Refused(why)));
     }
 }

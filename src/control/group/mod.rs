@@ -80,8 +80,8 @@ enum Done {
     Stored(PersistId, bool),
     Witnesses(AskId, bool),
     Probed(AskId, Owner),
-    /// The seat's routes are open, or why not; the address it is served under.
-    Opened(NodeName, Result<Option<crate::model::group::InterfaceAddress>, String>),
+    /// The seat's routes are open, or why not; the address it is served under; what it was opened for, which may be over.
+    Opened(NodeName, Permit, Result<Option<crate::model::group::InterfaceAddress>, String>),
     Closed(NodeName),
     Pulled {
         seat: NodeName,
@@ -92,8 +92,8 @@ enum Done {
     },
     /// Joined: a new peer, or one more time.
     Joined(NodeName, Reply<OrderAnswer>, bool),
-    /// Parted again, because it could not copy the seat.
-    Parted(NodeName, Reply<OrderAnswer>, String),
+    /// A member no more, by this node's wish.
+    Parted(NodeName),
     Taken(NodeName, u64),
     Behind(NodeName),
     Reached(NodeName, Result<(), String>),
@@ -105,7 +105,6 @@ enum Done {
     Gone(NodeName),
     Address(NodeName, mpsc::Receiver<AddressEvent>, Option<AddressEvent>),
     Commanded(NodeName, (bool, Epoch), Result<(), String>),
-    CommandDue(NodeName),
     Fallback(mpsc::Receiver<AddressEvent>, AddressEvent),
     About(NodeName, sync::About),
     Changed,
@@ -139,10 +138,12 @@ struct Group {
     copies: copies::Copies,
     joining: joining::Joining,
     at_odds_since: Option<Time>,
+    /// When this node began to serve each seat.
+    served_since: BTreeMap<NodeName, Time>,
     about: BTreeMap<NodeName, sync::About>,
     standing: BTreeMap<crate::model::alert::AlertKey, Alert>,
     view: watch::Sender<Arc<GroupView>>,
-    leaving: Option<Reply<OrderAnswer>>,
+    leaving: bool,
     fallback_failed: bool,
     holders: BTreeMap<NodeName, Option<NodeName>>,
     started: Time,
@@ -240,6 +241,7 @@ impl Group {
         self.held.values().chain(&self.fallback).for_each(Held::confirm);
         self.mind_fallback();
         self.ask_about_all();
+        self.run_what_failed();
         self.pull_what_is_due();
         self.push_what_waits();
         self.answer_joins();

@@ -3,7 +3,7 @@
 use super::{Done, Group};
 use crate::{
     control::{
-        orders::{GroupOrder, GroupRequest, OrderError},
+        orders::{GroupOrder, GroupRequest, OrderError, Reply},
         sync,
     },
     decide::seat::input::Order,
@@ -58,6 +58,8 @@ impl Group {
             GroupOrder::Sync(_) => {
                 let _gone = reply.send(self.sync_all());
             }
+            GroupOrder::Part(node) if node == self.me => self.leave(by, reply),
+            GroupOrder::Part(node) => self.part_from(node, &by, reply),
             GroupOrder::Seat(Order::Leave) => self.leave(by, reply),
             GroupOrder::Seat(order) => self.request_order(order, by, reply),
         }
@@ -104,8 +106,8 @@ impl Group {
     }
 
     /// The machine says whether it may; then the others are told, and what came from them is removed (`B5`).
-    fn leave(&mut self, by: String, reply: crate::control::orders::Reply<OrderAnswer>) {
-        if self.leaving.is_some() {
+    fn leave(&mut self, by: String, reply: Reply<OrderAnswer>) {
+        if self.leaving {
             let _gone = reply.send(Err(OrderError::Busy));
             return;
         }
@@ -123,20 +125,61 @@ impl Group {
                 return;
             }
         }
-        self.leaving = Some(reply);
+        self.leaving = true;
+        nodes.iter().for_each(|node| self.forget_member(node));
+        let (links, arranger, gone) = (Arc::clone(&self.links), self.arranger.clone(), self.what_came_from(&nodes));
+        self.tasks.spawn(async move {
+            let parted = links.leave().await;
+            arranger.forget(gone).await;
+            let answer = match parted {
+                Ok(partings) => Ok(OrderAnswer {
+                    changed: true,
+                    message: format!(
+                        "this node is in no group any more; what it had copied is removed{}",
+                        untold(partings.iter().filter(|parting| !parting.told).map(|parting| &parting.node))
+                    ),
+                }),
+                Err(error) => Err(OrderError::Refused(format!(
+                    "those it was joined with could not be struck from the disk, so it is joined again after a restart: mend the disk and \
+                     order it again ({error})"
+                ))),
+            };
+            let _gone = reply.send(answer);
+            Done::Left
+        });
+    }
+
+    /// Parts from one node, which may be gone for good: it may be joined again, also with another key.
+    fn part_from(&mut self, node: NodeName, by: &str, reply: Reply<OrderAnswer>) {
+        let held: Vec<NodeName> = self
+            .machine
+            .seats()
+            .filter(|(_, status)| status.holder.as_ref() == Some(&node))
+            .map(|(seat, _)| seat.clone())
+            .collect();
+        if !held.is_empty() {
+            let seats = listed(&held);
+            let why = format!("{node} holds seat {seats}: order `failback takeover` of it here first");
+            let _gone = reply.send(Err(OrderError::Refused(why)));
+            return;
+        }
+        self.event("group_order", true, format!("order by {by}: group leave --node {node}"));
         let links = Arc::clone(&self.links);
         self.tasks.spawn(async move {
-            match links.leave().await {
-                Ok(partings) => {
-                    for parting in partings.iter().filter(|parting| !parting.told) {
-                        tracing::warn!(node = %parting.node, "was not reached, and has to be made to leave itself");
-                    }
+            match links.part(&node).await {
+                Ok(parting) => {
+                    let untold = untold(parting.iter().filter(|parting| !parting.told).map(|parting| &parting.node));
+                    let message = format!("{node} is in no group with this node any more{untold}");
+                    let _gone = reply.send(Ok(OrderAnswer { changed: true, message }));
+                    Done::Parted(node)
                 }
-                Err(error) => tracing::error!(%error, "the others could not be forgotten"),
+                Err(error) => {
+                    let why = format!("{node} could not be struck from the disk, so nothing changed: {error}");
+                    let _gone = reply.send(Err(OrderError::Refused(why)));
+                    Done::Nothing
+                }
             }
-            Done::Nothing
         });
-        self.forget_what_came_from(&nodes);
     }
 
     /// An order about a seat or node that is not there.
@@ -152,6 +195,7 @@ impl Group {
         };
         let node = match order {
             GroupOrder::Sync(node) => node.as_ref(),
+            GroupOrder::Part(node) => Some(node),
             GroupOrder::Seat(Order::Replace { with, .. }) => Some(with),
             _ => None,
         };
@@ -162,6 +206,14 @@ impl Group {
         let node = node.filter(|node| !nodes.contains(node))?;
         let known = listed(nodes.iter().copied());
         Some(OrderError::NotInGroup(format!("there is no node `{node}`; the nodes are: {known}")))
+    }
+}
+
+/// Who did not hear of it and goes on believing in the group.
+fn untold<'a>(nodes: impl IntoIterator<Item = &'a NodeName>) -> String {
+    match listed(nodes).as_str() {
+        "" => String::new(),
+        names => format!("; {names} was not reached: order `failback group leave` there, too"),
     }
 }
 

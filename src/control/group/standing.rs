@@ -57,7 +57,8 @@ impl Group {
         let limit = self.spec.sync.alert_after;
         for seat in view.seats.iter().filter(|seat| seat.here) {
             let key = AlertKey { kind: AlertKind::NotPulled, pair: None, about: Some(seat.seat.to_string()) };
-            let since = self.last_pulled(&seat.seat).unwrap_or(self.started);
+            let served = self.served_since.get(&seat.seat).copied().unwrap_or(now);
+            let since = self.last_pulled(&seat.seat).unwrap_or(served);
             if view.nodes.len() > 1 && now.since(since) >= limit {
                 let alert = Alert {
                     key: key.clone(),

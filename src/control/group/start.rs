@@ -111,17 +111,7 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
     let now = clock.now();
     let machine = NodeMachine::new(start, now);
     let (requests_out, requests) = mpsc::channel::<GroupRequest>(REQUESTS);
-    let arranger = Arranger {
-        me: config.node.name.clone(),
-        source: config.source.clone(),
-        state_dir: state_dir.clone(),
-        shared_address: spec.shared_address.clone(),
-        store: Arc::new(Mutex::new(store)),
-        open: Arc::default(),
-        driver: driver.clone(),
-        turn: Arc::default(),
-        file_behind: Arc::default(),
-    };
+    let arranger = arranger(config, spec, store, driver.clone());
     let (view, shown) = watch::channel(Arc::new(nothing_yet(spec, &links)));
     let group = Group {
         me: config.node.name.clone(),
@@ -144,10 +134,11 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
         copies: Copies::default(),
         joining: Joining::default(),
         at_odds_since: None,
+        served_since: BTreeMap::new(),
         about: BTreeMap::new(),
         standing: BTreeMap::new(),
         view,
-        leaving: None,
+        leaving: false,
         fallback_failed: false,
         holders: BTreeMap::new(),
         started: now,
@@ -159,6 +150,21 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
     };
     let inbox = Inbox { events, asked, requests, driver: from_driver, stop };
     Ok(Ready { orders: GroupOrders::new(requests_out, shown), task: tokio::spawn(group.run(inbox)) })
+}
+
+fn arranger(config: &Config, spec: &GroupSpec, store: SeatStore, driver: mpsc::Sender<SeatOrder>) -> Arranger {
+    Arranger {
+        me: config.node.name.clone(),
+        source: config.source.clone(),
+        state_dir: config.node.state_dir.clone(),
+        shared_address: spec.shared_address.clone(),
+        known: store.known(),
+        store: Arc::new(Mutex::new(store)),
+        open: Arc::default(),
+        driver,
+        turn: Arc::default(),
+        file_behind: Arc::default(),
+    }
 }
 
 fn nothing_yet(spec: &GroupSpec, links: &PeerLinks) -> GroupView {

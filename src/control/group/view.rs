@@ -36,6 +36,14 @@ impl Group {
         });
         nodes.sort_by(|one, other| one.node.cmp(&other.node));
         let mut warnings: Vec<String> = self.standing.values().map(|alert| alert.title.clone()).collect();
+        let ours = env!("CARGO_PKG_VERSION");
+        let others = self.about.iter().filter(|(_, about)| about.version != ours);
+        warnings.extend(others.map(|(node, about)| {
+            format!(
+                "{node} runs version {}, this node {ours}: all nodes of a group have to run the same",
+                about.version
+            )
+        }));
         warnings.extend(self.refusals().map(|(_, words)| words));
         warnings.extend(self.machine.rivals().map(|(seat, other)| {
             format!("{other} serves seat {seat} too, under a lower epoch, as long as it does not hear this node")
@@ -58,9 +66,9 @@ impl Group {
 
     /// Settings are read when they changed, not each time they are looked at.
     pub(super) fn learn_names(&mut self) {
-        let store = self.arranger.store();
-        self.names.retain(|seat, _| store.get(seat).is_some());
-        for copy in store.seats() {
+        let known = self.arranger.known();
+        self.names.retain(|seat, _| known.contains_key(seat));
+        for copy in known.values() {
             let head = copy.lineage.head();
             if self.names.get(&copy.seat).is_none_or(|(known, _)| known.as_ref() != head) {
                 let names = Settings::received(copy.settings.clone()).names();
@@ -70,8 +78,8 @@ impl Group {
     }
 
     fn seat_view(&self, seat: &NodeName, status: SeatStatus) -> SeatView {
-        let store = self.arranger.store();
-        let copy = store.get(seat);
+        let known = self.arranger.known();
+        let copy = known.get(seat);
         let (pairs, routes) = self.names.get(seat).map(|(_, names)| names.clone()).unwrap_or_default();
         let address = self.addresses.get(seat).map(|its| its.address).or(copy.and_then(|copy| copy.shared_address));
         SeatView {

@@ -137,6 +137,9 @@ async fn joined(
             format!("{forward} did not prove that it holds this node's pairing key"),
         );
     }
+    if !super::beacon::frame::is_name(&answer.node) {
+        return refused(JoinRefusal::Trouble, format!("{forward} gives itself a name that no node can have"));
+    }
     let remembered = remember(shared, answer.node.clone(), pin, forward, answer.role, answer.boot).await;
     if remembered.is_err() {
         // Else it would go on believing that it is joined.

@@ -2,6 +2,7 @@
 
 use super::{
     Caller, PeerEvent,
+    beacon::frame::is_name,
     bucket::Bucket,
     channel::Binding,
     fresh::Heard,
@@ -12,7 +13,7 @@ use crate::{
     control::http::{BodyError, read_body},
     model::{
         NodeName,
-        group::{Heartbeat, HeartbeatPath, Role},
+        group::{Claim, Heartbeat, HeartbeatPath, Role},
     },
 };
 use axum::{
@@ -143,6 +144,8 @@ async fn heartbeat(State(shared): State<Arc<Shared>>, Extension(caller): Extensi
     let heartbeat: Option<Heartbeat> = serde_json::from_slice(&body).ok();
     // A node speaks for itself only.
     let heartbeat = heartbeat.filter(|said| said.node == caller.node && said.claims.len() <= MOST_CLAIMS);
+    let named = |claim: &Claim| is_name(&claim.seat) && claim.home.as_ref().is_none_or(|home| is_name(home));
+    let heartbeat = heartbeat.filter(|said| said.claims.iter().all(named));
     let (Some(heartbeat), Some(peer)) = (heartbeat, shared.store.by_name(&caller.node)) else {
         return closing(StatusCode::BAD_REQUEST);
     };

@@ -55,7 +55,9 @@ pub(super) enum Unfit {
         "it is joined with other nodes by another pairing key; `failback group leave` there, if they are not needed any more"
     )]
     OtherGroup,
-    #[error("it knows another node by the name {0}; if that is gone for good, `failback group leave` forgets it")]
+    #[error(
+        "it knows another node by the name {0}; if that is gone for good, `failback group leave --node {0}` forgets it"
+    )]
     OtherKey(NodeName),
     #[error("it is joined with {MOST_PEERS} nodes already")]
     Full,

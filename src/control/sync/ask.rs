@@ -4,7 +4,7 @@ use super::{About, Copy, Declined, Update, Verdict, serve::Changed};
 use crate::{
     control::peer::{Answer, Call, CallError, PeerLinks},
     decide::seat::effect::Message,
-    model::NodeName,
+    model::{NodeName, plain::plain, view::group::SyncView},
 };
 use bytes::Bytes;
 use hyper::Method;
@@ -13,6 +13,9 @@ use std::time::Duration;
 
 /// A whole copy may be some megabytes over a slow line.
 const PULL_LIMIT: Duration = Duration::from_secs(10);
+/// Characters of what another machine says that are shown.
+const LONGEST_WORDS: usize = 400;
+/// Of an answer that is a copy of a seat.
 const MOST_OF_A_COPY: usize = 16 << 20;
 /// Anything small.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -33,6 +36,14 @@ pub enum SyncError {
         status: u16,
         /// What it said.
         words: String,
+    },
+    /// It is another seat's copy.
+    #[error("{node} answers with another seat's copy than {seat}'s, which it was asked for")]
+    OtherSeat {
+        /// Who.
+        node: NodeName,
+        /// What was asked for.
+        seat: NodeName,
     },
     /// It is not understood; do both run the same version?
     #[error("what {node} answers is not understood (do both run the same version?)")]
@@ -66,7 +77,8 @@ pub async fn pull(links: &PeerLinks, from: &NodeName, seat: &NodeName) -> Result
         limit: PULL_LIMIT,
         most: MOST_OF_A_COPY,
     };
-    understood(from, &good(from, links.call(from, call).await?)?)
+    let copy: Copy = understood(from, &good(from, links.call(from, call).await?)?)?;
+    if copy.seat == *seat { Ok(copy) } else { Err(SyncError::OtherSeat { node: from.clone(), seat: seat.clone() }) }
 }
 
 /// Tells the node from which a copy was pulled what became of it.
@@ -111,7 +123,13 @@ pub async fn tell(links: &PeerLinks, to: &NodeName, message: &Message) -> Result
 /// [`SyncError`].
 pub async fn about(links: &PeerLinks, of: &NodeName) -> Result<About, SyncError> {
     let call = Call { method: Method::GET, path: "/about".into(), body: None, limit: LIMIT, most: MOST };
-    understood(of, &good(of, links.call(of, call).await?)?)
+    let about: About = understood(of, &good(of, links.call(of, call).await?)?)?;
+    Ok(About {
+        version: others_words(&about.version),
+        fallback_address: about.fallback_address.as_deref().map(others_words),
+        shared_addresses: about.shared_addresses.iter().map(|address| others_words(address)).collect(),
+        last_sync: about.last_sync.map(|sync| SyncView { error: sync.error.as_deref().map(others_words), ..sync }),
+    })
 }
 
 fn post(path: &str, body: &impl Serialize) -> Call {
@@ -124,10 +142,15 @@ fn good(node: &NodeName, answer: Answer) -> Result<Answer, SyncError> {
     if (200..300).contains(&answer.status) {
         return Ok(answer);
     }
-    let words = String::from_utf8_lossy(&answer.body).into_owned();
+    let words = others_words(&String::from_utf8_lossy(&answer.body));
     Err(SyncError::Said { node: node.clone(), status: answer.status, words })
 }
 
 fn understood<T: DeserializeOwned>(node: &NodeName, answer: &Answer) -> Result<T, SyncError> {
     serde_json::from_slice(&answer.body).map_err(|source| SyncError::NotUnderstood { node: node.clone(), source })
+}
+
+/// Another machine's words, for a page, a log and a mail.
+pub fn others_words(text: &str) -> String {
+    plain(&text.chars().take(LONGEST_WORDS).collect::<String>()).into_owned()
 }

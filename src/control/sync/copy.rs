@@ -54,11 +54,62 @@ impl Copy {
         (self.epoch, &self.by, self.serial) < (other.epoch, &other.by, other.serial)
     }
 
+    /// Could it take the place of what is known of its seat?
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn follows(&self, known: Option<&Self>) -> Result<(), Refusal> {
+        let ours = known.map(|known| known.lineage.clone()).unwrap_or_default();
+        if !self.lineage.descends_from(&ours) {
+            let name = |lineage: &Lineage| lineage.head().map_or_else(|| "none".into(), ToString::to_string);
+            let (theirs, ours) = (name(&self.lineage), name(&ours));
+            return Err(Refusal::Unrelated { seat: self.seat.clone(), theirs, ours });
+        }
+        if self.is_genuine() { Ok(()) } else { Err(Refusal::Forged(self.seat.clone())) }
+    }
+
+    /// Its revision is the digest of its settings and of the revision before it.
+    fn is_genuine(&self) -> bool {
+        let settings = Settings::received(self.settings.clone());
+        self.lineage.head() == Some(&settings.revision(self.lineage.parent()))
+    }
+
+    /// These settings take the place of what is there, as the next revision. `false`: they are the same.
+    pub(super) fn resettle(&mut self, settings: &Settings) -> bool {
+        let same = self.lineage.head().is_some() && self.settings == settings.text();
+        if !same {
+            self.lineage.push(settings.revision(self.lineage.head()));
+            self.settings = settings.text().into();
+        }
+        !same
+    }
+
     /// [`Self::order`] as one number, which rises from copy to copy.
     #[must_use]
     pub fn revision_number(&self) -> u64 {
         (self.epoch.0 << 40) | (self.serial & 0xff_ffff_ffff)
     }
+}
+
+/// Why a copy is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It was not made from what is here: an empty or reinstalled node, an old copy, or changes on two nodes.
+    #[error(
+        "the settings of seat `{seat}` (revision {theirs}) were not made from those known here ({ours}); if they are right \
+         nevertheless, leave the group and join it again"
+    )]
+    Unrelated {
+        /// The seat.
+        seat: NodeName,
+        /// The revision offered.
+        theirs: String,
+        /// The revision here.
+        ours: String,
+    },
+    /// The revision is not that of the settings that came with it.
+    #[error("the settings of seat `{0}` are not those of the revision they came with")]
+    Forged(NodeName),
 }
 
 /// Records that changed, for nodes that have everything before them.

@@ -1,4 +1,4 @@
-//! One-way copy of a seat's settings and pair states, from its primary node to its backup nodes (`B3`, `B4`). Never of the
+//! One-way copy of a seat's settings and pair states, from the node that holds it to the others (`B3`, `B4`). Never of the
 //! servers' data.
 //!
 //! ```text
@@ -16,10 +16,10 @@ mod serve;
 mod settings;
 mod store;
 
-pub use ask::{Pushed, SyncError, about, poke, pull, pulled, push, tell};
-pub use copy::{Copy, NotApplied, Update};
+pub use ask::{Pushed, SyncError, about, others_words, poke, pull, pulled, push, tell};
+pub use copy::{Copy, NotApplied, Refusal, Update};
 pub use draft::DraftError;
 pub use merge::{MergeError, merged};
 pub use serve::{About, Asked, Declined, Verdict, router};
 pub use settings::{Settings, Unreadable};
-pub use store::{Refusal, SeatStore, StoreError};
+pub use store::{Known, SeatStore, StoreError, draft_path};

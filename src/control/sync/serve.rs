@@ -17,8 +17,10 @@ use axum::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::sync::{mpsc, oneshot};
 
-/// Of a body; the peer link has a bound of its own.
-const MOST_BYTES: usize = 8 << 20;
+/// Of records; the peer link has a bound of its own.
+const MOST_RECORDS: usize = 8 << 20;
+/// Of everything else, which is a few names and words.
+const MOST_WORDS: usize = 64 * 1024;
 
 /// One question of another node.
 #[derive(Debug)]
@@ -140,7 +142,7 @@ async fn copy(
 }
 
 async fn records(State(asked): State<Inbox>, Extension(Caller { node }): Extension<Caller>, body: Body) -> Response {
-    let update = match parsed(body).await {
+    let update = match parsed(body, MOST_RECORDS).await {
         Ok(update) => update,
         Err(refused) => return refused,
     };
@@ -153,21 +155,21 @@ async fn records(State(asked): State<Inbox>, Extension(Caller { node }): Extensi
 }
 
 async fn pulled(State(asked): State<Inbox>, Extension(Caller { node }): Extension<Caller>, body: Body) -> Response {
-    match parsed(body).await {
+    match parsed(body, MOST_WORDS).await {
         Ok(verdict) => accepted(&asked, Asked::Pulled { by: node, verdict }),
         Err(refused) => refused,
     }
 }
 
 async fn changed(State(asked): State<Inbox>, Extension(Caller { node }): Extension<Caller>, body: Body) -> Response {
-    match parsed(body).await {
+    match parsed(body, MOST_WORDS).await {
         Ok(Changed { seat }) => accepted(&asked, Asked::Changed { seat, from: node }),
         Err(refused) => refused,
     }
 }
 
 async fn told(State(asked): State<Inbox>, Extension(Caller { node }): Extension<Caller>, body: Body) -> Response {
-    match parsed(body).await {
+    match parsed(body, MOST_WORDS).await {
         Ok(message) => accepted(&asked, Asked::Told { from: node, message }),
         Err(refused) => refused,
     }
@@ -181,8 +183,8 @@ async fn about(State(asked): State<Inbox>) -> Response {
     }
 }
 
-async fn parsed<T: DeserializeOwned>(body: Body) -> Result<T, Response> {
-    let bytes = read_body(body, MOST_BYTES).await.map_err(|_| StatusCode::BAD_REQUEST.into_response())?;
+async fn parsed<T: DeserializeOwned>(body: Body, most: usize) -> Result<T, Response> {
+    let bytes = read_body(body, most).await.map_err(|_| StatusCode::BAD_REQUEST.into_response())?;
     serde_json::from_slice(&bytes).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()).into_response())
 }
 

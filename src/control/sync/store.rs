@@ -1,14 +1,14 @@
 //! What this node knows of each seat, on disk: a file a seat, replaced as a whole, so that a crash leaves the old one or the new one.
 
 use super::{
-    copy::{Copy, NotApplied, Update},
+    copy::{Copy, NotApplied, Refusal, Update},
     draft::{self, DraftError},
     settings::Settings,
 };
 use crate::{
     control::disk,
     decide::effect::PairRecord,
-    model::{Epoch, NodeName, PairName, causes::chain, file, revision::Lineage},
+    model::{Epoch, NodeName, PairName, causes::chain, file},
 };
 use ipnet::IpNet;
 use std::{
@@ -17,31 +17,12 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
+use tokio::sync::watch;
 
 /// More than this is no copy of a seat.
 const MOST_BYTES: u64 = 16 << 20;
-
-/// Why a copy is not taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// It was not made from what is here: an empty or reinstalled node, an old copy, or changes on two nodes.
-    #[error(
-        "the settings of seat `{seat}` (revision {theirs}) were not made from those known here ({ours}); if they are right \
-         nevertheless, leave the group and join it again"
-    )]
-    Unrelated {
-        /// The seat.
-        seat: NodeName,
-        /// The revision offered.
-        theirs: String,
-        /// The revision here.
-        ours: String,
-    },
-    /// The revision is not that of the settings that came with it.
-    #[error("the settings of seat `{0}` are not those of the revision they came with")]
-    Forged(NodeName),
-}
 
 /// The store can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -67,11 +48,27 @@ pub enum StoreError {
     },
 }
 
-/// All seats known here.
+/// All seats known here. Whoever writes waits for the disk; who only wants to know looks at what [`Self::known`] shows, and waits for nobody.
 #[derive(Debug)]
 pub struct SeatStore {
     dir: PathBuf,
     seats: BTreeMap<NodeName, Copy>,
+    known: watch::Sender<Known>,
+}
+
+/// What is known of each seat, and on the disk.
+pub type Known = Arc<BTreeMap<NodeName, Copy>>;
+
+/// Where the settings of a seat are for people to read, and to edit.
+#[must_use]
+pub fn draft_path(state_dir: &Path, seat: &NodeName) -> PathBuf {
+    path(&state_dir.join("seats"), seat).with_extension("toml")
+}
+
+/// Names may have characters that file names can't.
+fn path(dir: &Path, seat: &NodeName) -> PathBuf {
+    let name = percent_encoding::utf8_percent_encode(seat, percent_encoding::NON_ALPHANUMERIC);
+    dir.join(format!("{name}.json"))
 }
 
 impl SeatStore {
@@ -96,14 +93,19 @@ impl SeatStore {
             let copy: Copy = serde_json::from_slice(&bytes).map_err(|source| StoreError::Damaged { path, source })?;
             seats.insert(copy.seat.clone(), copy);
         }
-        let store = Self { dir, seats };
+        let (known, _) = watch::channel(Arc::new(seats.clone()));
+        let store = Self { dir, seats, known };
         store.write_drafts()?;
         Ok(store)
     }
 
-    /// Where the settings of a seat are for people to read, and to edit.
+    /// What is known, as it changes.
     #[must_use]
-    pub fn draft(&self, seat: &NodeName) -> PathBuf {
+    pub fn known(&self) -> watch::Receiver<Known> {
+        self.known.subscribe()
+    }
+
+    fn draft(&self, seat: &NodeName) -> PathBuf {
         self.path(seat).with_extension("toml")
     }
 
@@ -142,18 +144,16 @@ impl SeatStore {
     /// # Errors
     /// [`StoreError`]; then nothing changed.
     pub fn write_settings(&mut self, seat: &NodeName, settings: &Settings) -> Result<bool, StoreError> {
-        let mut copy = self.known(seat);
-        if copy.lineage.head().is_some() && copy.settings == settings.text() {
+        let mut copy = self.known_or_first(seat);
+        if !copy.resettle(settings) {
             return Ok(false);
         }
-        copy.lineage.push(settings.revision(copy.lineage.head()));
-        copy.settings = settings.text().into();
         copy.serial += 1;
         self.put(copy)?;
         Ok(true)
     }
 
-    /// This node, `me`, holds the seat under `epoch` and is who writes it from now on.
+    /// This node, `me`, holds the seat under `epoch` and is who writes it from now on, with these settings if they are given.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing changed.
@@ -163,20 +163,26 @@ impl SeatStore {
         epoch: Epoch,
         me: &NodeName,
         shared_address: Option<IpNet>,
+        settings: Option<&Settings>,
     ) -> Result<(), StoreError> {
-        let mut copy = self.known(seat);
+        let known = self.known_or_first(seat);
+        let mut copy = known.clone();
+        if let Some(settings) = settings {
+            copy.resettle(settings);
+        }
+        copy.shared_address = shared_address;
         if copy.epoch != epoch || copy.by != *me {
             (copy.epoch, copy.serial, copy.by) = (epoch, 0, me.clone());
-        } else if copy.shared_address == shared_address {
+        } else if copy == known {
             return Ok(());
         } else {
             copy.serial += 1;
         }
-        copy.shared_address = shared_address;
+        // As a whole: who pulls meanwhile sees the one or the other.
         self.put(copy)
     }
 
-    fn known(&self, seat: &NodeName) -> Copy {
+    fn known_or_first(&self, seat: &NodeName) -> Copy {
         let nothing = || Copy::first(seat.clone(), &Settings::received(String::new()), seat.clone());
         self.seats.get(seat).cloned().unwrap_or_else(nothing)
     }
@@ -233,7 +239,7 @@ impl SeatStore {
     /// # Errors
     /// `Ok(Err(…))` if it is refused, and [`StoreError`]; either way nothing changed.
     pub fn take(&mut self, copy: Copy) -> Result<Result<bool, Refusal>, StoreError> {
-        if let Err(refusal) = self.examine(&copy) {
+        if let Err(refusal) = copy.follows(self.seats.get(&copy.seat)) {
             return Ok(Err(refusal));
         }
         // What was on its way for longer than what came after it is no news.
@@ -242,20 +248,6 @@ impl SeatStore {
         }
         self.put(copy)?;
         Ok(Ok(true))
-    }
-
-    /// Could it be taken?
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn examine(&self, copy: &Copy) -> Result<(), Refusal> {
-        let ours = self.seats.get(&copy.seat).map(|known| known.lineage.clone()).unwrap_or_default();
-        if !copy.lineage.descends_from(&ours) {
-            let name = |lineage: &Lineage| lineage.head().map_or_else(|| "none".into(), ToString::to_string);
-            let (theirs, ours) = (name(&copy.lineage), name(&ours));
-            return Err(Refusal::Unrelated { seat: copy.seat.clone(), theirs, ours });
-        }
-        if is_genuine(copy) { Ok(()) } else { Err(Refusal::Forged(copy.seat.clone())) }
     }
 
     /// Forgets a seat, on disk too (`B5`).
@@ -272,6 +264,7 @@ impl SeatStore {
             let removed = fs::remove_file(&path).and_then(|()| disk::sync_folder_of(&path));
             removed.map_err(|source| StoreError::Io { path, source })?;
             self.seats.remove(seat);
+            self.known.send_replace(Arc::new(self.seats.clone()));
         }
         Ok(())
     }
@@ -288,20 +281,13 @@ impl SeatStore {
             tracing::error!(error = %chain(&error), "what is known of a seat could not be written down for people");
         }
         self.seats.insert(copy.seat.clone(), copy);
+        self.known.send_replace(Arc::new(self.seats.clone()));
         Ok(())
     }
 
-    /// Names may have characters that file names can't.
     fn path(&self, seat: &NodeName) -> PathBuf {
-        let name = percent_encoding::utf8_percent_encode(seat, percent_encoding::NON_ALPHANUMERIC);
-        self.dir.join(format!("{name}.json"))
+        path(&self.dir, seat)
     }
-}
-
-/// Its revision is the digest of its settings and of the revision before it.
-fn is_genuine(copy: &Copy) -> bool {
-    let settings = Settings::received(copy.settings.clone());
-    copy.lineage.head() == Some(&settings.revision(copy.lineage.parent()))
 }
 
 #[cfg(test)]

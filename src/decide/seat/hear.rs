@@ -14,6 +14,8 @@ use crate::{
     },
 };
 
+/// More takeovers than this are no seat's life: a number above it is an error or an attack, and leaves no room for ours.
+const HIGHEST: Epoch = Epoch(1 << 22);
 /// More seats than this are no group.
 const MAX_SEATS: usize = 64;
 
@@ -37,6 +39,9 @@ impl NodeMachine {
 
     fn learn(&mut self, now: Time, node: &NodeName, claim: &Claim) {
         let name = &claim.seat;
+        if claim.epoch > HIGHEST {
+            return;
+        }
         if !self.seats.contains_key(name) {
             // One that was never held is none yet.
             if self.seats.len() >= MAX_SEATS || claim.epoch == Epoch(0) {

@@ -129,7 +129,7 @@ impl NodeMachine {
 
     pub(super) fn leave(&mut self) -> Verdict {
         if self.holds_any() && !self.peers.is_empty() {
-            return Verdict::Refused(SeatRefusal::StillHolds);
+            return Verdict::Refused(SeatRefusal::HoldsForGroup);
         }
         let me = &self.me;
         self.seats.retain(|name, seat| name == me && seat.home == *me);

@@ -51,7 +51,7 @@ impl Node {
     }
 
     fn holds(&mut self, me: &str, epoch: u64) {
-        self.1.hold(&seat(), Epoch(epoch), &me.into(), None).unwrap();
+        self.1.hold(&seat(), Epoch(epoch), &me.into(), None, None).unwrap();
     }
 
     fn writes(&mut self, pair: &str, epoch: u64) -> Update {

@@ -189,7 +189,7 @@ fn b15_one_order_at_a_time() {
 fn g1_a_node_that_holds_a_seat_does_not_leave() {
     let mut world = World::primary();
     world.order(Order::Leave);
-    assert_eq!(world.refusal(), SeatRefusal::StillHolds);
+    assert_eq!(world.refusal(), SeatRefusal::HoldsForGroup);
     let mut world = World::backup(true);
     world.order(Order::Leave);
     assert!(matches!(world.answers.pop(), Some(Verdict::Done(_))));
