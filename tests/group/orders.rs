@@ -45,7 +45,7 @@ fn g6_reverse_gives_the_seat_back_and_never_do_two_serve() {
     rig.b.order(&["reverse", "A"]);
 
     within(Duration::from_secs(20), "the roles are as configured", || {
-        assert!(!(rig.a.has_address(&rig.lab) && rig.b.has_address(&rig.lab)), "both have the address");
+        assert!(!rig.both_have_address(), "both have the address");
         let seat = rig.a.seat(&rig.a)?;
         (seat.here && !seat.degraded).then_some(())
     });
@@ -107,7 +107,7 @@ fn b12_b13_a_planned_swap_of_roles_syncs_first_and_is_serial() {
     let fleet = Fleet::start(&rig.lab);
     rig.a.order(&["group", "role", "backup", "--sync-first"]);
     within(Duration::from_secs(20), "the other serves", || {
-        assert!(!(rig.a.has_address(&rig.lab) && rig.b.has_address(&rig.lab)), "both have the address");
+        assert!(!rig.both_have_address(), "both have the address");
         rig.b.seat(&rig.a).filter(|seat| seat.here).map(drop)
     });
     rig.until_reached("AGG_P");
@@ -134,4 +134,26 @@ fn b14_resolve_says_that_there_is_nothing_to_mend_and_changes_nothing() {
     let _words = rig.a.proxy.cli(&["group", "resolve"]);
     throughout(PRIMARY_TIMEOUT, "A serves", || rig.a.seat(&rig.a).is_some_and(|seat| seat.here));
     assert_eq!(rig.a.until_serves(&rig.a).epoch, before);
+}
+
+/// The configured role and the state are two things: a takeover changes the state. Redundancy returns with roles that fit it.
+#[test]
+fn g1_g5_a_change_of_roles_after_a_takeover_makes_the_backup_the_primary_and_brings_redundancy_back() {
+    let mut rig = Rig::joined();
+    rig.kill_a();
+    assert!(rig.b.until_serves(&rig.a).degraded);
+    let here = rig.b.group();
+    assert_eq!((here.role, here.state), (Role::Backup, NodeStateName::Online));
+
+    rig.b.order(&["group", "role", "primary"]);
+
+    rig.b
+        .until("it owns what it holds", |group| group.role == Role::Primary && group.seats.iter().all(|s| !s.degraded));
+    rig.a.launch();
+    rig.a.until("it is a backup node", |group| group.role == Role::Backup && group.state == NodeStateName::Standby);
+    rig.synced_from_b(&rig.a);
+    rig.b.proxy.kill();
+    let seat = rig.a.until_serves(&rig.a);
+    assert_eq!(&*seat.home, "B");
+    rig.until_reached("AGG_P");
 }

@@ -172,6 +172,11 @@ impl Rig {
         eventually("it has heard who serves", || heard().then_some(()));
     }
 
+    /// Have both hosts the address? What is seen of the one after the other, and of the first again, was so at one moment.
+    pub(crate) fn both_have_address(&self) -> bool {
+        [&self.a, &self.b, &self.a].iter().all(|node| node.has_address(&self.lab))
+    }
+
     /// The cable of this node's host: `down`, `up`.
     pub(crate) fn cable(&self, node: &Node, state: &str) {
         self.lab.cable(&node.host(), NETWORK, state);
