@@ -54,7 +54,7 @@ use self::{
     state::{Peer, Phase, Question, Seat},
     work::Work,
 };
-use super::timers;
+use super::{suspicion::LATE, timers};
 use crate::model::{
     Epoch, NodeName, Time,
     group::{Claim, NodeStateName, Role},
@@ -65,8 +65,6 @@ use std::{
     time::Duration,
 };
 
-/// A path is late after so many heartbeats.
-const LATE: u32 = 3;
 /// Half heartbeats of silence that are enough where the peer's own host says that the process is gone: one is missing.
 const GONE: u32 = 3;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Runs of a peer's process that are remembered as over.
 const MAX_PAST: usize = 8;
 /// A path is late after so many heartbeats.
-const LATE: u32 = 3;
+pub(super) const LATE: u32 = 3;
 
 /// The two paths by which a peer is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

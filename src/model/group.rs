@@ -10,6 +10,9 @@ use std::{
     time::Duration,
 };
 
+/// Seats of a group at most; each has a primary node.
+pub const MOST_SEATS: usize = 64;
+
 labelled! {
     /// What the operator intends a node to be; survives every takeover (`G1`).
     Role {

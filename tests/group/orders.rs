@@ -1,13 +1,14 @@
 //! What operators order, and when they are refused.
 
 use crate::{
-    common::{eventually, throughout, within},
+    authority::Authority,
+    common::{eventually, process::Process, throughout, within},
     fleet::Fleet,
-    node::PRIMARY_TIMEOUT,
-    rig::Rig,
+    node::{Node, PRIMARY_TIMEOUT},
+    rig::{Rig, by_hand, seat},
 };
 use failback::model::group::{NodeStateName, Role};
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 #[test]
 fn g3_g12_a_takeover_by_hand_needs_role_state_and_a_way_to_the_servers() {
@@ -32,6 +33,46 @@ fn g3_g12_a_takeover_by_hand_needs_role_state_and_a_way_to_the_servers() {
     assert_eq!(seat.reason.as_str(), "operator_takeover");
     assert!(seat.degraded);
     rig.until_reached("AGG_P");
+}
+
+/// What answers from there is not enough: it has to be the virtual pair (by its certificate), as seen with that node's own files.
+#[test]
+fn g12_a_takeover_by_hand_needs_certificates_that_are_good_from_there() {
+    let (good, other) = (Authority::new(), Authority::called("somebody else"));
+    let identity = good.server("AGG_V", &["AGG_V"]);
+    let rig = Rig::strangers_by_hand();
+    rig.primary.kill();
+    rig.backup.kill();
+    let speak_tls = |host: &str, at: &str| {
+        let (cert, key) = (identity.with_extension("pem"), identity.with_extension("key"));
+        let words = format!("ip netns exec {} openssl s_server -quiet -accept {at}", rig.lab.namespace(host));
+        let files = [("-cert", cert), ("-key", key)].map(|(flag, file)| format!("{flag} {}", file.display()));
+        let argv: Vec<String> = format!("{words} {}", files.join(" ")).split(' ').map(str::to_owned).collect();
+        Process::start(&argv, &good.path(&format!("{host}.log")))
+    };
+    let _servers = [speak_tls("primary", "10.77.0.2:4100"), speak_tls("backup", "10.77.0.3:4100")];
+    let trust = |node: &Node, authority: &Authority| {
+        let (new, file) = (node.proxy.dir().join("ca.new"), node.proxy.dir().join("ca.pem"));
+        fs::copy(authority.ca(), &new).and_then(|_| fs::rename(new, file)).expect("a file");
+    };
+    trust(&rig.a, &good);
+    trust(&rig.b, &other);
+    let tls = "tls = { ca = \"ca.pem\", names = [\"AGG_V\"] }\n[routes.probes]";
+    rig.a.configure("primary", &seat().replace("[routes.probes]", tls), &by_hand());
+    rig.a.order(&["reload"]);
+    rig.join();
+    rig.synced(&rig.b);
+    let admissible = |node: &Node| node.proxy.pair().upstreams.iter().all(|upstream| upstream.admissible);
+    eventually("A believes them", || admissible(&rig.a).then_some(()));
+
+    let said = rig.b.refuses(&["takeover", "A"]);
+
+    assert!(said.contains("the seat's upstreams are not reached from here"), "{said}");
+    assert!(rig.b.told_of("preflight_failed") > 0);
+    assert!(rig.a.seat(&rig.a).is_some_and(|seat| seat.here), "nothing changed");
+    trust(&rig.b, &good);
+    eventually("B believes them, too", || rig.b.proxy.cli(&["takeover", "A"]).status.success().then_some(()));
+    rig.b.until_serves(&rig.a);
 }
 
 #[test]

@@ -83,8 +83,13 @@ impl Rig {
     /// Where no node takes over by itself.
     #[track_caller]
     pub(crate) fn joined_by_hand() -> Self {
-        let by_hand = || Wishes { takeover: "auto = false, primary_timeout = \"1600ms\"".into(), ..Wishes::default() };
         Self::joined_with(&by_hand(), &by_hand())
+    }
+
+    /// The same before they are joined.
+    #[track_caller]
+    pub(crate) fn strangers_by_hand() -> Self {
+        Self::strangers(&by_hand(), &by_hand())
     }
 
     /// `A` makes `B` its backup.
@@ -191,6 +196,11 @@ impl Rig {
     pub(crate) fn heal(&self, node: &Node) {
         self.lab.heal(&node.host());
     }
+}
+
+/// What a node wants that takes nothing over by itself.
+pub(crate) fn by_hand() -> Wishes {
+    Wishes { takeover: "auto = false, primary_timeout = \"1600ms\"".into(), ..Wishes::default() }
 }
 
 /// The hosts alone.

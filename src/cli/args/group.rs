@@ -38,7 +38,7 @@ pub enum GroupCommand {
     Role {
         /// The role
         role: RoleArg,
-        /// Pull before anything changes
+        /// Pull what changed before the holder lets go, not after
         #[arg(long)]
         sync_first: bool,
         /// Whatever stands against it; audited

@@ -10,7 +10,7 @@ use crate::model::{
     seat::{SeatReason, Suspicion},
     view::{
         PairView,
-        group::{GroupView, NodeView, SeatView, SyncResult, SyncView},
+        group::{GroupView, NodeView, PulledView, SeatView, SyncResult, SyncView},
     },
 };
 
@@ -110,6 +110,23 @@ PAIR   STATE";
     let page = page(sound(), failed_over());
     assert!(plain(&page).starts_with(expected), "{}", plain(&page));
     assert!(!page.contains("\u{1b}[33mPROXY_P"), "nothing to care for: {page:?}");
+}
+
+#[test]
+fn g9_the_holder_shows_who_has_copied_its_seat() {
+    let mut group = sound();
+    let pull = |node: &str, synchronized, error: Option<&str>| PulledView {
+        node: node.into(),
+        at: "2026-03-01T11:59:30Z".into(),
+        synchronized,
+        error: error.map(Into::into),
+    };
+    (group.seats[0].here, group.seats[0].last_sync) = (true, None);
+    group.seats[0].pulled_by = vec![pull("B", true, None), pull("C", false, None), pull("D", false, Some("no"))];
+    let page = page(group, failed_over());
+    let text = "30s ago by B; 30s ago by C, which lags; FAILED 30s ago by D: no\n";
+    assert!(plain(&page).contains(text), "{}", plain(&page));
+    assert!(page.contains("\u{1b}[1m\u{1b}[33mPROXY_P"), "somebody has to look at D: {page:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::model::{
     group::NodeStateName,
     plain::plain,
     seat::Suspicion,
-    view::group::{GroupView, SeatView, SyncResult, SyncView},
+    view::group::{GroupView, PulledView, SeatView, SyncResult, SyncView},
 };
 use anstyle::Style;
 use std::time::SystemTime;
@@ -24,7 +24,9 @@ pub(super) fn part(group: &GroupView, now: SystemTime) -> String {
 fn seats(seats: &[SeatView], now: SystemTime) -> String {
     let mut table = Table::new(&["SEAT", "EPOCH", "HOLDER", "", "ADDRESS", "REVISION", "LAST SYNC"]);
     for seat in seats {
-        let care = seat.degraded || seat.holder.is_none() || !seat.replicated || failed(seat.last_sync.as_ref());
+        let refused = seat.pulled_by.iter().any(|pull| pull.error.is_some());
+        let synced = !refused && !failed(seat.last_sync.as_ref());
+        let care = seat.degraded || seat.holder.is_none() || !seat.replicated || !synced;
         row(
             &mut table,
             care,
@@ -35,11 +37,28 @@ fn seats(seats: &[SeatView], now: SystemTime) -> String {
                 Own(marks(seat)),
                 Text(seat.shared_address.as_deref().unwrap_or("-")),
                 Text(seat.revision.as_deref().unwrap_or("-")),
-                Own(sync(seat.last_sync.as_ref(), now)),
+                Own(if seat.pulled_by.is_empty() {
+                    sync(seat.last_sync.as_ref(), now)
+                } else {
+                    pulled(&seat.pulled_by, now)
+                }),
             ],
         );
     }
     table.render()
+}
+
+/// Who copied what is held here.
+fn pulled(by: &[PulledView], now: SystemTime) -> String {
+    let one = |pull: &PulledView| {
+        let when = words::ago(&pull.at, now);
+        match &pull.error {
+            None if pull.synchronized => format!("{when} by {}", pull.node),
+            None => format!("{when} by {}, which lags", pull.node),
+            Some(error) => format!("FAILED {when} by {}: {error}", pull.node),
+        }
+    };
+    by.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 /// What there is to say of who holds the seat.

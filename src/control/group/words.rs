@@ -90,7 +90,7 @@ pub(super) fn alert(me: &NodeName, note: &Note, story: &Story) -> Option<Alert> 
             AlertKind::Takeover,
             seat,
             format!("{me} took over seat {seat}"),
-            format!("repair {seat}, then: failback reverse {seat}"),
+            format!("repair the node whose seat it is, then: failback reverse {seat}"),
         ),
         Note::Countdown { seat, holder, left, .. } => (
             AlertKind::Countdown,

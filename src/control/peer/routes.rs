@@ -13,7 +13,7 @@ use crate::{
     control::http::{BodyError, read_body},
     model::{
         NodeName,
-        group::{Claim, Heartbeat, HeartbeatPath, Role},
+        group::{Claim, Heartbeat, HeartbeatPath, MOST_SEATS, Role},
     },
 };
 use axum::{
@@ -36,8 +36,6 @@ const MOST_SMALL_BODY: usize = 16 * 1024;
 const MOST_BODY: usize = 8 << 20;
 /// No answer takes longer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
-/// Seats of a group; each has a primary node.
-const MOST_CLAIMS: usize = 64;
 
 /// Whose connection a request came by.
 #[derive(Debug, Clone)]
@@ -143,7 +141,7 @@ async fn heartbeat(State(shared): State<Arc<Shared>>, Extension(caller): Extensi
     };
     let heartbeat: Option<Heartbeat> = serde_json::from_slice(&body).ok();
     // A node speaks for itself only.
-    let heartbeat = heartbeat.filter(|said| said.node == caller.node && said.claims.len() <= MOST_CLAIMS);
+    let heartbeat = heartbeat.filter(|said| said.node == caller.node && said.claims.len() <= MOST_SEATS);
     let named = |claim: &Claim| is_name(&claim.seat) && claim.home.as_ref().is_none_or(|home| is_name(home));
     let heartbeat = heartbeat.filter(|said| said.claims.iter().all(named));
     let (Some(heartbeat), Some(peer)) = (heartbeat, shared.store.by_name(&caller.node)) else {

@@ -168,7 +168,7 @@ impl NodeMachine {
 
     fn commit_role(&mut self, role: Role, own: Option<NodeName>) {
         let me = self.me.clone();
-        for (name, _) in self.seats.iter().map(|(name, seat)| (name.clone(), seat.epoch)).collect::<Vec<_>>() {
+        for name in self.seats.keys().cloned().collect::<Vec<_>>() {
             if role == Role::Backup {
                 self.let_go(&name, SeatReason::RolesChanged, None);
             }

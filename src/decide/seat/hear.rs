@@ -9,15 +9,13 @@ use crate::{
     decide::suspicion::{Path, Worth},
     model::{
         Epoch, NodeName, Time,
-        group::{Claim, Heartbeat, Role},
+        group::{Claim, Heartbeat, MOST_SEATS, Role},
         seat::SeatReason,
     },
 };
 
 /// More takeovers than this are no seat's life: a number above it is an error or an attack, and leaves no room for ours.
 const HIGHEST: Epoch = Epoch(1 << 22);
-/// More seats than this are no group.
-const MAX_SEATS: usize = 64;
 
 impl NodeMachine {
     pub(super) fn heard(&mut self, now: Time, path: Path, heartbeat: Heartbeat) {
@@ -26,7 +24,7 @@ impl NodeMachine {
         if peer.hearing.hear(now, path, boot, sequence) != Worth::News {
             return;
         }
-        claims.truncate(MAX_SEATS);
+        claims.truncate(MOST_SEATS);
         (peer.role, peer.state, peer.claims) = (role, state, claims.clone());
         for claim in claims {
             self.learn(now, &node, &claim);
@@ -44,7 +42,7 @@ impl NodeMachine {
         }
         if !self.seats.contains_key(name) {
             // One that was never held is none yet.
-            if self.seats.len() >= MAX_SEATS || claim.epoch == Epoch(0) {
+            if self.seats.len() >= MOST_SEATS || claim.epoch == Epoch(0) {
                 return;
             }
             self.seats.insert(name.clone(), Seat::new(name.clone()));

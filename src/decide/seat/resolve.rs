@@ -85,9 +85,9 @@ impl NodeMachine {
                     |other| self.tell_to_resolve(&other, may_tell),
                 )
             }
-            (None, _) => {
-                unchanged("every seat of this node's is held by one node, or by none that could be asked".into())
-            }
+            (None, _) => unchanged(
+                "there is nothing to mend: every seat is served by one node, or is not this node's to serve".into(),
+            ),
         }
     }
 

@@ -6,10 +6,13 @@ use super::{
     effect::Note,
     state::{Entry, Phase},
 };
-use crate::model::{
-    NodeName, Time,
-    group::{NodeStateName, Role},
-    seat::{SeatReason, SeatRefusal},
+use crate::{
+    decide::suspicion::LATE,
+    model::{
+        NodeName, Time,
+        group::{NodeStateName, Role},
+        seat::{SeatReason, SeatRefusal},
+    },
 };
 use std::time::Duration;
 
@@ -101,7 +104,7 @@ impl NodeMachine {
         let held_back = self.held_back(name);
         let Some(seat) = self.seats.get_mut(name) else { return };
         // A silence shorter than three heartbeats is none.
-        let late = now.since(began) > self.spec.heartbeat * super::LATE || step == STEPS;
+        let late = now.since(began) > self.spec.heartbeat * LATE || step == STEPS;
         let was = seat.countdown;
         if step > was && late {
             seat.countdown = step;
