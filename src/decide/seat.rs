@@ -259,8 +259,9 @@ impl NodeMachine {
         if alone {
             self.ask_witnesses(now, self.spec.heartbeat.max(Duration::from_millis(500)));
         }
-        let proven = self.witnesses.fresh(now, Time::ZERO, prove::FRESH_WITNESS) == Some(true);
-        let may = !alone || proven;
+        // Until the first answer is here, which is asked for at once, it stays as it was.
+        let answer = self.witnesses.fresh(now, Time::ZERO, prove::FRESH_WITNESS);
+        let may = !alone || answer.unwrap_or(self.may_change == Some(true));
         if self.may_change.replace(may) != Some(may) {
             self.effects.push_back(Effect::LetPairsChange(may));
         }

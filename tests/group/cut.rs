@@ -6,7 +6,7 @@ use crate::{
     node::{HEARTBEAT, PRIMARY_TIMEOUT},
     rig::{BEACONS, LINK, NETWORK, Rig, SHARED},
 };
-use failback::model::seat::Suspicion;
+use failback::model::{Side, seat::Suspicion};
 use std::time::{Duration, Instant};
 
 /// Long enough for a takeover that must not come.
@@ -178,6 +178,32 @@ fn peers_20_no_flip_by_equal_priority() {
     }
     let seat = rig.b.until_serves(&rig.a);
     assert_eq!((seat.epoch, rig.b.told_of("seat_taken")), (taken.epoch, 1));
+}
+
+/// The holder is cut off from everybody but the pair's backup, which counts as a witness. So it does what it would alone; whoever comes
+/// back to the others has to say what is given up.
+#[test]
+fn x4_a_side_that_was_changed_behind_a_cut_is_given_up_and_told() {
+    let rig = Rig::joined();
+    let switch = |words: &str| rig.lab.run("switch", &format!("nft {words}"));
+    switch("add table bridge cut");
+    switch("add chain bridge cut passing { type filter hook forward priority 0 ; }");
+    for other in ["b", "witness", "primary"] {
+        switch(&format!("add rule bridge cut passing iifname a-{NETWORK} oifname {other}-{NETWORK} drop"));
+        switch(&format!("add rule bridge cut passing iifname {other}-{NETWORK} oifname a-{NETWORK} drop"));
+    }
+    rig.b.until_serves(&rig.a);
+    let changed = rig.a.proxy.settled_on(Side::Backup);
+
+    switch("delete table bridge cut");
+
+    eventually("one holds it", || rig.a.seat(&rig.a).is_some_and(|seat| !seat.here).then_some(()));
+    let told = eventually("it is told", || rig.a.proxy.events_of("diverged").pop());
+    let said = told.message;
+    assert!(said.contains("AGG_B") && said.contains(&format!("epoch {}", changed.epoch)), "{said}");
+    assert_eq!(rig.b.proxy.pair().active_side, Side::Primary);
+    rig.follows(&rig.b);
+    rig.until_reached("AGG_P");
 }
 
 /// `A` serves, `B` does not and thinks so of `A`, and clients notice nothing.

@@ -1,6 +1,6 @@
 //! From what is known of seats to a running configuration: whatever changes it goes one after the other.
 
-use super::Done;
+use super::{Done, words};
 use crate::{
     config::{self, Config, ConfigErrors},
     control::{
@@ -210,6 +210,12 @@ impl Arranger {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(refused(&error)),
             Err(error) => return Err(refused(&error)),
+        }
+        for (pair, old, new) in known.iter().flat_map(|known| copy.gives_up(known)) {
+            let story = words::given_up(&self.me, pair, old, new);
+            self.event(story.kind, story.grave, story.message.clone()).await;
+            let alert = Box::new(words::given_up_alert(pair, &story));
+            let _stopping = self.driver.send(SeatOrder::Alert(alert)).await;
         }
         if same {
             self.show_records(&copy.seat, copy.pairs.clone().into_iter().collect()).await;

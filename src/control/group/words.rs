@@ -2,12 +2,15 @@
 
 use crate::{
     control::clock::wall_now,
-    decide::seat::{
-        effect::{Note, Verdict},
-        input::Order,
+    decide::{
+        effect::PairRecord,
+        seat::{
+            effect::{Note, Verdict},
+            input::Order,
+        },
     },
     model::{
-        NodeName,
+        NodeName, PairName,
         alert::{Alert, AlertKey, AlertKind},
         group::Role,
     },
@@ -121,4 +124,27 @@ pub(super) fn alert(me: &NodeName, note: &Note, story: &Story) -> Option<Alert> 
         text: format!("{}.", story.message),
         advice,
     })
+}
+
+/// A pair's change that is given up for what another node has.
+pub(super) fn given_up(me: &NodeName, pair: &PairName, old: &PairRecord, new: &PairRecord) -> Story {
+    let message = format!(
+        "{pair}: {me} knew it on {} (epoch {}), which the node that serves it now did not hear of; it goes on with {} (epoch {}), and what was \
+         written to {} meanwhile is not there",
+        old.upstream, old.epoch, new.upstream, new.epoch, old.upstream
+    );
+    Story { kind: "diverged", grave: true, message }
+}
+
+/// The alert about it (`X4`).
+pub(super) fn given_up_alert(pair: &PairName, story: &Story) -> Alert {
+    Alert {
+        key: AlertKey { kind: AlertKind::Conflict, pair: Some(pair.clone()), about: None },
+        epoch: None,
+        reason: None,
+        since: wall_now(),
+        title: format!("{pair} had two sides while nodes were parted"),
+        text: format!("{}.", story.message),
+        advice: "compare the servers' data before you trust either".into(),
+    }
 }

@@ -74,6 +74,16 @@ impl Copy {
         self.lineage.head() == Some(&settings.revision(self.lineage.parent()))
     }
 
+    /// What `known` says of pairs that this one, which takes its place, knows nothing of: changes of the active upstream that were made
+    /// while the nodes were parted, or not acknowledged in time. Each with what takes its place.
+    pub fn gives_up<'a>(
+        &'a self,
+        known: &'a Self,
+    ) -> impl Iterator<Item = (&'a PairName, &'a PairRecord, &'a PairRecord)> {
+        let both = known.pairs.iter().filter_map(|(pair, old)| Some((pair, old, self.pairs.get(pair)?)));
+        both.filter(|(_, old, new)| old.epoch > new.epoch || (old.epoch == new.epoch && old.upstream != new.upstream))
+    }
+
     /// These settings take the place of what is there, as the next revision. `false`: they are the same.
     pub(super) fn resettle(&mut self, settings: &Settings) -> bool {
         let same = self.lineage.head().is_some() && self.settings == settings.text();

@@ -206,7 +206,8 @@ impl World {
             }
             Effect::Announce { .. } => (Some("announce"), None),
             Effect::Dismiss(_) => (Some("dismiss"), None),
-            Effect::Beat(_) | Effect::RunCommand { .. } | Effect::LetPairsChange(_) => (None, None),
+            Effect::LetPairsChange(false) => (Some("cut off"), None),
+            Effect::Beat(_) | Effect::RunCommand { .. } | Effect::LetPairsChange(true) => (None, None),
         }
     }
 

@@ -192,6 +192,17 @@ fn x4_a_holder_that_is_cut_off_serves_on_but_changes_no_side() {
 }
 
 #[test]
+fn x4_a_holder_whose_only_peer_falls_silent_is_not_cut_off_before_a_witness_was_asked() {
+    let mut world = World::primary();
+    world.silence(BRAVO);
+    world.run(5.0);
+    assert!(!world.done.contains(&"cut off"), "the witness answers");
+    world.witness = false;
+    world.run(5.0);
+    assert!(world.done.contains(&"cut off"));
+}
+
+#[test]
 fn x4_a_node_that_was_just_joined_is_not_missed_before_it_could_be_heard() {
     let mut world = World::start(ALPHA, Role::Primary, true, Stored::Nothing, &[], &[ALPHA]);
     world.witness = false;
