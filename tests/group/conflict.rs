@@ -100,7 +100,7 @@ fn b14_two_primaries_of_which_one_is_deaf_are_shown_and_end_at_an_order() {
     rig.heal(&rig.a);
     mended(&rig, &rig.b, &rig.a);
     let said = rig.b.order(&["group", "resolve"]);
-    assert!(said.contains("held by one node"), "{said}");
+    assert!(said.contains("nothing to mend"), "{said}");
 }
 
 /// The one that took over is made a primary node; then the other returns and takes itself for one.
