@@ -146,6 +146,14 @@ pub struct AlertKey {
     pub about: Option<String>,
 }
 
+impl AlertKey {
+    /// Of this kind, about no pair; `about`: the server, certificate or node concerned, if one is.
+    #[must_use]
+    pub fn about(kind: AlertKind, about: Option<String>) -> Self {
+        Self { kind, pair: None, about }
+    }
+}
+
 /// One alert: what, where, since when, why, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
@@ -164,6 +172,14 @@ pub struct Alert {
     pub text: String,
     /// What to do about it; may be empty.
     pub advice: String,
+}
+
+impl Alert {
+    /// One without a pair's epoch and reason. `since`: RFC 3339, UTC.
+    #[must_use]
+    pub fn new(key: AlertKey, since: String, title: String, text: String, advice: String) -> Self {
+        Self { key, epoch: None, reason: None, since, title, text, advice }
+    }
 }
 
 /// What is told of an alert.

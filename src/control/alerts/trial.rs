@@ -42,15 +42,13 @@ pub(super) async fn run(channels: Vec<Channel>, node: NodeName, reply: Reply<Ale
 }
 
 fn message(node: &NodeName) -> Message {
-    let alert = Alert {
-        key: AlertKey { kind: AlertKind::Test, pair: None, about: Some(node.to_string()) },
-        epoch: None,
-        reason: None,
-        since: wall_now(),
-        title: "test alert".into(),
-        text: format!("Somebody ran `failback alerts test` on {node}. Nothing is wrong."),
-        advice: String::new(),
-    };
+    let alert = Alert::new(
+        AlertKey::about(AlertKind::Test, Some(node.to_string())),
+        wall_now(),
+        "test alert".into(),
+        format!("Somebody ran `failback alerts test` on {node}. Nothing is wrong."),
+        String::new(),
+    );
     // No number of the outboxes': it is in none of them.
     let item = Item { id: 0, phase: Phase::Happened, repeats: 0, queued: seconds(), alert };
     Message { node: node.clone(), items: vec![item], lost: 0 }

@@ -162,26 +162,24 @@ impl Driver {
             (None, Some(waiting)) => format!("the disk has not stored a record for {} s", waiting.as_secs()),
             (None, None) => return None,
         };
-        Some(Alert {
-            key: AlertKey { kind: AlertKind::StateNotStored, pair: None, about: None },
-            epoch: None,
-            reason: None,
-            since: wall_now(),
-            title: "the journal is in trouble".into(),
-            text: format!("{trouble}. What can't be stored does not happen: no pair changes sides then."),
-            advice: format!("look at the disk of {}", self.config.node.state_dir.display()),
-        })
+        Some(Alert::new(
+            AlertKey::about(AlertKind::StateNotStored, None),
+            wall_now(),
+            "the journal is in trouble".into(),
+            format!("{trouble}. What can't be stored does not happen: no pair changes sides then."),
+            format!("look at the disk of {}", self.config.node.state_dir.display()),
+        ))
     }
 
     fn certificates_ending(&self) -> Vec<Alert> {
-        let alert = |ending: super::renew::Ending| Alert {
-            key: AlertKey { kind: AlertKind::CertificateExpiring, pair: None, about: Some(ending.name.clone()) },
-            epoch: None,
-            reason: None,
-            since: wall_now(),
-            title: format!("certificate {} ends soon", ending.name),
-            text: format!("{}.", ending.words),
-            advice: "renew it; new files are taken up by themselves".into(),
+        let alert = |ending: super::renew::Ending| {
+            Alert::new(
+                AlertKey::about(AlertKind::CertificateExpiring, Some(ending.name.clone())),
+                wall_now(),
+                format!("certificate {} ends soon", ending.name),
+                format!("{}.", ending.words),
+                "renew it; new files are taken up by themselves".into(),
+            )
         };
         self.tls.ending(self.config.alerts.certificate_expires_within).into_iter().map(alert).collect()
     }

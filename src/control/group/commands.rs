@@ -105,21 +105,18 @@ impl Group {
             }
             return self.run_command(seat);
         }
-        let key = AlertKey { kind: AlertKind::CommandFailed, pair: None, about: Some(seat.to_string()) };
+        let key = AlertKey::about(AlertKind::CommandFailed, Some(seat.to_string()));
         if result.is_ok() {
             self.commands.remove(&seat);
             self.standing.remove(&key);
             return;
         }
-        let alert = Alert {
-            key: key.clone(),
-            epoch: None,
-            reason: None,
-            since: wall_now(),
-            title: format!("takeover.command fails for seat {seat}"),
-            text: format!("{message}. Clients may be led to a node that does not serve them."),
-            advice: format!("it is run again every {} s; run it by hand to see what it says", AGAIN.as_secs()),
-        };
-        self.standing.entry(key).or_insert(alert);
+        self.stand(Alert::new(
+            key,
+            wall_now(),
+            format!("takeover.command fails for seat {seat}"),
+            format!("{message}. Clients may be led to a node that does not serve them."),
+            format!("it is run again every {} s; run it by hand to see what it says", AGAIN.as_secs()),
+        ));
     }
 }

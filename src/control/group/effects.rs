@@ -174,17 +174,13 @@ impl Group {
     pub(super) fn serve_failed(&mut self, seat: NodeName, why: &str) {
         let message = format!("seat {seat} can't be served here: {why}");
         self.event("serve_failed", true, message.clone());
-        let key = AlertKey { kind: AlertKind::NotServed, pair: None, about: Some(seat.to_string()) };
-        let alert = Alert {
-            key: key.clone(),
-            epoch: None,
-            reason: None,
-            since: wall_now(),
-            title: format!("{} can't serve seat {seat}", self.me),
-            text: format!("{message}."),
-            advice: "it is tried again; mend what is said above, or let another node take over".into(),
-        };
-        self.standing.entry(key).or_insert(alert);
+        self.stand(Alert::new(
+            AlertKey::about(AlertKind::NotServed, Some(seat.to_string())),
+            wall_now(),
+            format!("{} can't serve seat {seat}", self.me),
+            format!("{message}."),
+            "it is tried again; mend what is said above, or let another node take over".into(),
+        ));
         self.input(Input::ServeFailed(seat));
     }
 

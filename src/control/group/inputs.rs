@@ -4,6 +4,7 @@ use super::{Done, Group, newest, standing::address_conflict};
 use crate::{
     control::{
         address::{AddressEvent, Loss},
+        clock::wall_now,
         orders::OrderError,
         peer::PeerEvent,
         seats::FromDriver,
@@ -156,16 +157,13 @@ impl Group {
             AddressEvent::Conflict(mac) => {
                 let message = format!("another host ({mac}) claims the shared address of seat {seat}");
                 self.event("address_conflict", true, message.clone());
-                let alert = Alert {
-                    key: key.clone(),
-                    epoch: None,
-                    reason: None,
-                    since: crate::control::clock::wall_now(),
-                    title: format!("the address of seat {seat} is claimed twice"),
-                    text: format!("{message}."),
-                    advice: "find the host with that hardware address; `failback status` shows who holds the seat"
-                        .into(),
-                };
+                let alert = Alert::new(
+                    key.clone(),
+                    wall_now(),
+                    format!("the address of seat {seat} is claimed twice"),
+                    format!("{message}."),
+                    "find the host with that hardware address; `failback status` shows who holds the seat".into(),
+                );
                 self.standing.insert(key, alert);
             }
             AddressEvent::ConflictOver => {

@@ -27,10 +27,15 @@ const ADDRESS: &str = "'s address";
 
 /// The alert that another host claims the seat's address, too.
 pub(super) fn address_conflict(seat: &NodeName) -> AlertKey {
-    AlertKey { kind: AlertKind::Conflict, pair: None, about: Some(format!("{seat}{ADDRESS}")) }
+    AlertKey::about(AlertKind::Conflict, Some(format!("{seat}{ADDRESS}")))
 }
 
 impl Group {
+    /// It stands from now on, as it was when it began to.
+    pub(super) fn stand(&mut self, alert: Alert) {
+        self.standing.entry(alert.key.clone()).or_insert(alert);
+    }
+
     /// Alerts and metrics.
     pub(super) fn show(&mut self, view: &GroupView) {
         let now = self.clock.now();
@@ -43,8 +48,7 @@ impl Group {
         let of_address = |key: &AlertKey| key.about.as_deref().is_some_and(|about| about.ends_with(ADDRESS));
         self.standing.retain(|key, _| key.kind != AlertKind::Conflict || !of_address(key) || held.contains(key));
         for seat in view.seats.iter().filter(|seat| seat.here || seat.holder.as_ref() != Some(&self.me)) {
-            let about = Some(seat.seat.to_string());
-            self.standing.remove(&AlertKey { kind: AlertKind::NotServed, pair: None, about });
+            self.standing.remove(&AlertKey::about(AlertKind::NotServed, Some(seat.seat.to_string())));
         }
         if self.standing != before {
             let _next_look = self.driver.try_send(SeatOrder::Standing(self.standing.values().cloned().collect()));
@@ -56,23 +60,20 @@ impl Group {
     fn never_pulled(&mut self, view: &GroupView, now: Time) {
         let limit = self.spec.sync.alert_after;
         for seat in view.seats.iter().filter(|seat| seat.here) {
-            let key = AlertKey { kind: AlertKind::NotPulled, pair: None, about: Some(seat.seat.to_string()) };
+            let key = AlertKey::about(AlertKind::NotPulled, Some(seat.seat.to_string()));
             let served = self.served_since.get(&seat.seat).copied().unwrap_or(now);
             let since = self.last_pulled(&seat.seat).unwrap_or(served);
             if view.nodes.len() > 1 && now.since(since) >= limit {
-                let alert = Alert {
-                    key: key.clone(),
-                    epoch: None,
-                    reason: None,
-                    since: self.clock.wall(since),
-                    title: format!("no backup node has copied seat {}", seat.seat),
-                    text: format!(
+                self.stand(Alert::new(
+                    key,
+                    self.clock.wall(since),
+                    format!("no backup node has copied seat {}", seat.seat),
+                    format!(
                         "Nobody has pulled for {} s, so a takeover would go on from what was known then.",
                         now.since(since).as_secs()
                     ),
-                    advice: "look at the backup nodes: `failback status` there says why their sync fails".into(),
-                };
-                self.standing.entry(key).or_insert(alert);
+                    "look at the backup nodes: `failback status` there says why their sync fails".into(),
+                ));
             } else {
                 self.standing.remove(&key);
             }
@@ -81,7 +82,7 @@ impl Group {
 
     /// Copies that can't be taken, here or elsewhere.
     fn failing_syncs(&mut self, view: &GroupView, now: Time) {
-        let key = |about: String| AlertKey { kind: AlertKind::SyncFailed, pair: None, about: Some(about) };
+        let key = |about: String| AlertKey::about(AlertKind::SyncFailed, Some(about));
         let running = |seat: &&SeatView| seat.last_sync.as_ref().is_some_and(|sync| sync.result == SyncResult::Running);
         let open: BTreeSet<_> = view.seats.iter().filter(running).map(|seat| key(seat.seat.to_string())).collect();
         let mut failing = BTreeMap::new();
@@ -103,14 +104,13 @@ impl Group {
         for (key, (since, title, text)) in failing {
             let since = self.clock.wall(since);
             let advice = "what was copied before is kept; mend the cause, then: failback sync".into();
-            let alert = Alert { key: key.clone(), epoch: None, reason: None, since, title, text, advice };
-            self.standing.entry(key).or_insert(alert);
+            self.stand(Alert::new(key, since, title, text, advice));
         }
     }
 
     /// Configured roles that contradict each other for longer than a change of roles takes (`B12`, `B14`).
     fn roles_at_odds(&mut self, now: Time) {
-        let key = AlertKey { kind: AlertKind::Conflict, pair: None, about: Some("roles".into()) };
+        let key = AlertKey::about(AlertKind::Conflict, Some("roles".into()));
         let words = match self.machine.role_conflict(now) {
             None => {
                 self.at_odds_since = None;
@@ -130,7 +130,7 @@ impl Group {
             "Where two are primary nodes, neither protects the other; where none is, no seat is anybody's own.".into();
         let advice = "failback group resolve, on any of them".into();
         let since = self.clock.wall(since);
-        self.standing.insert(key.clone(), Alert { key, epoch: None, reason: None, since, title, text, advice });
+        self.stand(Alert::new(key, since, title, text, advice));
     }
 
     /// Which seats that are held here which nodes can't copy, in words.

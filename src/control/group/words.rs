@@ -115,15 +115,8 @@ pub(super) fn alert(me: &NodeName, note: &Note, story: &Story) -> Option<Alert> 
         ),
         _ => return None,
     };
-    Some(Alert {
-        key: AlertKey { kind, pair: None, about: Some(seat.to_string()) },
-        epoch: None,
-        reason: None,
-        since: wall_now(),
-        title,
-        text: format!("{}.", story.message),
-        advice,
-    })
+    let key = AlertKey::about(kind, Some(seat.to_string()));
+    Some(Alert::new(key, wall_now(), title, format!("{}.", story.message), advice))
 }
 
 /// A pair's change that is given up for what another node has.
@@ -138,13 +131,11 @@ pub(super) fn given_up(me: &NodeName, pair: &PairName, old: &PairRecord, new: &P
 
 /// The alert about it (`X4`).
 pub(super) fn given_up_alert(pair: &PairName, story: &Story) -> Alert {
-    Alert {
-        key: AlertKey { kind: AlertKind::Conflict, pair: Some(pair.clone()), about: None },
-        epoch: None,
-        reason: None,
-        since: wall_now(),
-        title: format!("{pair} had two sides while nodes were parted"),
-        text: format!("{}.", story.message),
-        advice: "compare the servers' data before you trust either".into(),
-    }
+    Alert::new(
+        AlertKey { kind: AlertKind::Conflict, pair: Some(pair.clone()), about: None },
+        wall_now(),
+        format!("{pair} had two sides while nodes were parted"),
+        format!("{}.", story.message),
+        "compare the servers' data before you trust either".into(),
+    )
 }
