@@ -78,10 +78,9 @@ impl Arranger {
         let (reply, running) = oneshot::channel();
         let _stopping = self.driver.send(SeatOrder::Snapshot(reply)).await;
         let running = running.await.map_err(|_| OrderError::Stopping)?;
-        let mut copies: Vec<Copy> = self.known().values().cloned().collect();
-        copies.retain(|known| news.iter().all(|copy| copy.seat != known.seat));
-        copies.extend(news);
-        copies.sort_by(|one, other| one.seat.cmp(&other.seat));
+        let mut copies = Known::unwrap_or_clone(self.known());
+        copies.extend(news.into_iter().map(|copy| (copy.seat.clone(), copy)));
+        let copies: Vec<Copy> = copies.into_values().collect();
         let mut opened = self.open_seats().clone();
         opened.extend(open.iter().map(|(seat, _)| seat.clone()));
         let this = self.clone();

@@ -12,7 +12,6 @@ use crate::{
     model::{
         Epoch, NodeName, PairName, Time,
         causes::chain,
-        seat::Suspicion,
         view::group::{PulledView, SyncResult, SyncView},
     },
 };
@@ -71,17 +70,20 @@ pub(super) struct Copies {
 impl Copies {
     /// The seat is held here no more: who has copied it is the next holder's to know.
     pub(super) fn forget_seat(&mut self, seat: &NodeName) {
-        self.pulled_by.retain(|(of, _), _| of != seat);
-        self.behind.retain(|(of, _), _| of != seat);
-        self.refused.retain(|(of, _), _| of != seat);
+        self.keep(|(of, _)| of != seat);
     }
 
     /// A node is a member no more.
     pub(super) fn forget(&mut self, node: &NodeName) {
         self.pulls.retain(|_, pull| pull.from != *node);
-        self.pulled_by.retain(|(_, of), _| of != node);
-        self.behind.retain(|(_, of), _| of != node);
-        self.refused.retain(|(_, of), _| of != node);
+        self.keep(|(_, of)| of != node);
+    }
+
+    /// What is known of seats and nodes, as far as these are kept.
+    fn keep(&mut self, is_kept: impl Fn(&(NodeName, NodeName)) -> bool) {
+        self.pulled_by.retain(|key, _| is_kept(key));
+        self.behind.retain(|key, _| is_kept(key));
+        self.refused.retain(|key, _| is_kept(key));
     }
 }
 
@@ -89,12 +91,7 @@ impl Group {
     /// Pulls what is held elsewhere and was not pulled for long enough, or never.
     pub(super) fn pull_what_is_due(&mut self) {
         let (now, every) = (self.clock.now(), self.spec.sync.interval);
-        let heard: BTreeSet<NodeName> = self
-            .machine
-            .peers(now)
-            .filter(|(_, suspicion, ..)| *suspicion != Suspicion::Red)
-            .map(|(name, ..)| name.clone())
-            .collect();
+        let heard = self.heard();
         let elsewhere: Vec<_> = self
             .machine
             .seats()
@@ -308,8 +305,7 @@ impl Group {
 
     /// The other nodes that are there and have a use for the seat.
     fn there_for(&self, seat: &NodeName) -> Vec<NodeName> {
-        let there = self.machine.peers(self.clock.now()).filter(|(_, suspicion, ..)| *suspicion != Suspicion::Red);
-        there.map(|(node, ..)| node).filter(|node| self.machine.has_use_for(node, seat)).cloned().collect()
+        self.heard().into_iter().filter(|node| self.machine.has_use_for(node, seat)).collect()
     }
 
     fn poke_who_lags(&mut self) {
@@ -317,8 +313,8 @@ impl Group {
         let lag: Vec<_> =
             self.copies.behind.iter().filter(|(_, at)| now >= **at).map(|(which, _)| which.clone()).collect();
         for (seat, node) in lag {
-            self.copies.behind.insert((seat, node.clone()), now + POKE_EVERY);
-            self.poke(&[node]);
+            self.poke(&seat, std::slice::from_ref(&node));
+            self.copies.behind.insert((seat, node), now + POKE_EVERY);
         }
     }
 
@@ -327,13 +323,11 @@ impl Group {
         self.there_for(seat).into_iter().any(|node| self.copies.behind.contains_key(&(seat.clone(), node)))
     }
 
-    /// Tells nodes that there is something to pull, of the seats that they have a use for.
-    pub(super) fn poke(&mut self, nodes: &[NodeName]) {
-        let served = self.served();
-        let each = nodes.iter().flat_map(|node| served.iter().map(move |seat| (node.clone(), seat.clone())));
-        let wanted: Vec<_> = each.filter(|(node, seat)| self.machine.has_use_for(node, seat)).collect();
-        for (node, seat) in wanted {
-            let links = Arc::clone(&self.links);
+    /// Tells nodes that there is something to pull of a seat that is held here, if they have a use for it.
+    pub(super) fn poke(&mut self, seat: &NodeName, nodes: &[NodeName]) {
+        let held = self.machine.seats().any(|(name, status)| name == seat && status.serving);
+        for node in nodes.iter().filter(|node| held && self.machine.has_use_for(node, seat)) {
+            let (links, node, seat) = (Arc::clone(&self.links), node.clone(), seat.clone());
             self.tasks.spawn(async move {
                 if let Err(error) = sync::poke(&links, &node, &seat).await {
                     tracing::debug!(%node, %error, "a node could not be told that something changed");
@@ -349,8 +343,7 @@ impl Group {
         if let Some(revision) = revision {
             self.input(Input::Synced { seat: seat.clone(), revision });
         }
-        let peers: Vec<NodeName> = self.machine.peers(self.clock.now()).map(|(name, ..)| name.clone()).collect();
-        self.poke(&peers);
+        self.poke(seat, &self.others());
     }
 
     pub(super) fn pulled_views(&self, seat: &NodeName, order: (Epoch, u64)) -> Vec<PulledView> {

@@ -104,7 +104,7 @@ impl Arranger {
         let holds = self.open_seats().contains(&self.me);
         let own = self.own_settings()?;
         match own {
-            Own::Changed(_) | Own::Both(_) if !holds && self.known().get(&self.me).is_some() => {
+            Own::Changed(_) | Own::Both(_) if !holds && self.known().contains_key(&self.me) => {
                 let why = "this node does not hold its seat: the routes, pairs and alerts in its file count again when it does; undo \
                            their change, or order `reverse` first";
                 Err(OrderError::Refused(why.into()))

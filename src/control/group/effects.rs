@@ -4,7 +4,7 @@ use super::{Done, Group, record, tell, words};
 use crate::{
     control::{
         address::{
-            AddressEvent, Held, HoldSpec, guard,
+            AddressError, AddressEvent, Held, HoldSpec, guard,
             probe::{Ownership, ownership},
         },
         clock::wall_now,
@@ -149,15 +149,8 @@ impl Group {
         }
         let Some(address) = address else { return self.run_awaited_command(seat) };
         self.fallback = None;
-        let (events_out, events) = mpsc::channel(ADDRESS_EVENTS);
-        let spec = HoldSpec {
-            address: address.clone(),
-            primary_timeout: self.spec.takeover.primary_timeout,
-            guard: guard::THIS_PROGRAM.into(),
-        };
-        match Held::take(spec, events_out) {
-            Ok(held) => {
-                held.confirm();
+        match self.take_address(&address) {
+            Ok((held, events)) => {
                 self.addresses.insert(seat.clone(), address);
                 self.changed = true;
                 self.held.insert(seat.clone(), held);
@@ -168,6 +161,22 @@ impl Group {
                 self.serve_failed(seat, &format!("the shared address can't be added: {}", chain(&error)));
             }
         }
+    }
+
+    /// Adds an address to this host, and vouches for it for the first time.
+    pub(super) fn take_address(
+        &self,
+        address: &InterfaceAddress,
+    ) -> Result<(Held, mpsc::Receiver<AddressEvent>), AddressError> {
+        let (events_out, events) = mpsc::channel(ADDRESS_EVENTS);
+        let spec = HoldSpec {
+            address: address.clone(),
+            primary_timeout: self.spec.takeover.primary_timeout,
+            guard: guard::THIS_PROGRAM.into(),
+        };
+        let held = Held::take(spec, events_out)?;
+        held.confirm();
+        Ok((held, events))
     }
 
     /// It is tried again, as often as the machine says.
@@ -186,8 +195,10 @@ impl Group {
 
     pub(super) fn watch_address(&mut self, seat: NodeName, mut events: mpsc::Receiver<AddressEvent>) {
         self.tasks.spawn(async move {
-            let event = events.recv().await;
-            Done::Address(seat, events, event)
+            match events.recv().await {
+                Some(event) => Done::Address(seat, events, event),
+                None => Done::Nothing,
+            }
         });
     }
 

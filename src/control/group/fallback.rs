@@ -2,13 +2,10 @@
 
 use super::{Done, Group};
 use crate::{
-    control::address::{AddressEvent, Held, HoldSpec, Loss, guard},
+    control::address::{AddressEvent, Loss},
     model::{causes::chain, group::Role},
 };
 use tokio::sync::mpsc;
-
-/// Of this address, on their way at most.
-const EVENTS: usize = 16;
 
 impl Group {
     /// Takes it or gives it up, as things are.
@@ -20,23 +17,17 @@ impl Group {
                 .seats()
                 .any(|(_, status)| status.home == self.me && status.holder.is_some_and(|holder| holder != self.me));
         match (&self.fallback, displaced && self.held.is_empty()) {
-            (None, true) if !self.fallback_failed => {
-                let (events_out, events) = mpsc::channel(EVENTS);
-                let primary_timeout = self.spec.takeover.primary_timeout;
-                let spec = HoldSpec { address: address.clone(), primary_timeout, guard: guard::THIS_PROGRAM.into() };
-                match Held::take(spec, events_out) {
-                    Ok(held) => {
-                        held.confirm();
-                        self.fallback = Some(held);
-                        self.watch_fallback(events);
-                        self.event("fallback_address", false, format!("manageable by {}", address.address));
-                    }
-                    Err(error) => {
-                        let why = format!("the fallback address can't be added: {}", chain(&error));
-                        self.give_fallback_up(why);
-                    }
+            (None, true) if !self.fallback_failed => match self.take_address(&address) {
+                Ok((held, events)) => {
+                    self.fallback = Some(held);
+                    self.watch_fallback(events);
+                    self.event("fallback_address", false, format!("manageable by {}", address.address));
                 }
-            }
+                Err(error) => {
+                    let why = format!("the fallback address can't be added: {}", chain(&error));
+                    self.give_fallback_up(why);
+                }
+            },
             (Some(_), false) => self.fallback = None,
             _ => {}
         }

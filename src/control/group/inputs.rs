@@ -22,7 +22,6 @@ use crate::{
         alert::Alert,
         causes::chain,
         group::HeartbeatPath,
-        seat::Suspicion,
         view::{OrderAnswer, ReloadAnswer},
     },
     net::dial::{DialError, FirstWord, dial},
@@ -78,9 +77,7 @@ impl Group {
             return;
         }
         self.asked_about = now;
-        let heard = self.machine.peers(now).filter(|(_, suspicion, ..)| *suspicion != Suspicion::Red);
-        let heard: Vec<NodeName> = heard.map(|(name, ..)| name.clone()).collect();
-        heard.into_iter().for_each(|node| self.ask_about(node));
+        self.heard().into_iter().for_each(|node| self.ask_about(node));
     }
 
     fn ask_about(&mut self, node: NodeName) {
@@ -136,13 +133,13 @@ impl Group {
             }
             Done::Pushed { receipts, results, seats } => self.pushed(receipts, results, &seats),
             Done::Gone(node) => self.input(Input::PeerGone(node)),
-            Done::Address(seat, events, Some(event)) => {
+            Done::Address(seat, events, event) => {
                 if self.held.contains_key(&seat) {
                     self.address_says(&seat, event);
                     self.watch_address(seat, events);
                 }
             }
-            Done::Address(_, _, None) | Done::Nothing => {}
+            Done::Nothing => {}
             Done::Commanded(seat, aim, result) => self.commanded(seat, aim, &result),
             Done::Fallback(events, event) => self.fallback_says(events, event),
             Done::About(node, about) => drop(self.about.insert(node, about)),

@@ -52,6 +52,7 @@ use crate::{
         alert::Alert,
         group::GroupSpec,
         revision::Revision,
+        seat::Suspicion,
         view::{
             OrderAnswer,
             group::{GroupView, SyncView},
@@ -103,7 +104,7 @@ enum Done {
         seats: BTreeMap<NodeName, (Epoch, u64)>,
     },
     Gone(NodeName),
-    Address(NodeName, mpsc::Receiver<AddressEvent>, Option<AddressEvent>),
+    Address(NodeName, mpsc::Receiver<AddressEvent>, AddressEvent),
     Commanded(NodeName, (bool, Epoch), Result<(), String>),
     Fallback(mpsc::Receiver<AddressEvent>, AddressEvent),
     About(NodeName, sync::About),
@@ -260,6 +261,17 @@ impl Group {
         if let Err(full) = self.driver.try_send(SeatOrder::Event { kind, grave, message }) {
             tracing::warn!(event = ?full.into_inner(), "the driver is too busy for an event");
         }
+    }
+
+    /// The other nodes of the group.
+    fn others(&self) -> Vec<NodeName> {
+        self.machine.peers(self.clock.now()).map(|(name, ..)| name.clone()).collect()
+    }
+
+    /// Those that are not silent.
+    fn heard(&self) -> BTreeSet<NodeName> {
+        let heard = self.machine.peers(self.clock.now()).filter(|(_, suspicion, ..)| *suspicion != Suspicion::Red);
+        heard.map(|(name, ..)| name.clone()).collect()
     }
 
     fn served(&self) -> BTreeSet<NodeName> {

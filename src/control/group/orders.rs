@@ -7,7 +7,7 @@ use crate::{
         sync,
     },
     decide::seat::input::Order,
-    model::{NodeName, seat::Suspicion, view::OrderAnswer},
+    model::{NodeName, view::OrderAnswer},
 };
 use std::sync::Arc;
 
@@ -22,8 +22,7 @@ impl Group {
         match order {
             GroupOrder::Join { forward, reverse } => {
                 let links = Arc::clone(&self.links);
-                let known: Vec<NodeName> =
-                    self.machine.peers(self.clock.now()).map(|(name, ..)| name.clone()).collect();
+                let known = self.others();
                 self.tasks.spawn(async move {
                     match links.join(forward, reverse).await {
                         Ok(node) => {
@@ -67,10 +66,7 @@ impl Group {
 
     /// Pulls every seat that is held elsewhere.
     fn sync_all(&mut self) -> Result<OrderAnswer, OrderError> {
-        let (me, now) = (self.me.clone(), self.clock.now());
-        let heard = |name: &NodeName| {
-            self.machine.peers(now).any(|(peer, suspicion, ..)| peer == name && suspicion != Suspicion::Red)
-        };
+        let (me, heard) = (self.me.clone(), self.heard());
         let seats: Vec<_> = self
             .machine
             .seats()
@@ -80,8 +76,8 @@ impl Group {
         if seats.is_empty() {
             let served = self.served();
             if !served.is_empty() {
-                let nodes: Vec<NodeName> = self.machine.peers(now).map(|(name, ..)| name.clone()).collect();
-                self.poke(&nodes);
+                let nodes = self.others();
+                served.iter().for_each(|seat| self.poke(seat, &nodes));
                 let message = format!("{} told to copy what is held here", listed(&nodes));
                 return Ok(OrderAnswer { changed: !nodes.is_empty(), message });
             }
@@ -89,7 +85,7 @@ impl Group {
         }
         let silent: Vec<String> = seats
             .iter()
-            .filter(|(_, holder)| !heard(holder))
+            .filter(|(_, holder)| !heard.contains(holder))
             .map(|(seat, holder)| format!("{holder}, which holds seat {seat}, is not heard"))
             .collect();
         if !silent.is_empty() {
@@ -111,7 +107,7 @@ impl Group {
             let _gone = reply.send(Err(OrderError::Busy));
             return;
         }
-        let nodes: Vec<NodeName> = self.machine.peers(self.clock.now()).map(|(name, ..)| name.clone()).collect();
+        let nodes = self.others();
         let (asked, mut verdict) = tokio::sync::oneshot::channel();
         self.request_order(Order::Leave, by, asked);
         match verdict.try_recv() {
@@ -185,8 +181,8 @@ impl Group {
     /// An order about a seat or node that is not there.
     fn names_nobody(&self, order: &GroupOrder) -> Option<OrderError> {
         let seats: Vec<&NodeName> = self.machine.seats().map(|(seat, _)| seat).collect();
-        let mut nodes: Vec<&NodeName> = self.machine.peers(self.clock.now()).map(|(name, ..)| name).collect();
-        nodes.push(&self.me);
+        let mut nodes = self.others();
+        nodes.push(self.me.clone());
         let seat = match order {
             GroupOrder::Seat(Order::Takeover { seat, .. } | Order::Reverse { seat } | Order::Replace { seat, .. }) => {
                 Some(seat)
@@ -204,7 +200,7 @@ impl Group {
             return Some(OrderError::NotInGroup(format!("there is no seat `{seat}`; the seats are: {known}")));
         }
         let node = node.filter(|node| !nodes.contains(node))?;
-        let known = listed(nodes.iter().copied());
+        let known = listed(&nodes);
         Some(OrderError::NotInGroup(format!("there is no node `{node}`; the nodes are: {known}")))
     }
 }

@@ -52,7 +52,7 @@ pub enum StoreError {
 #[derive(Debug)]
 pub struct SeatStore {
     dir: PathBuf,
-    seats: BTreeMap<NodeName, Copy>,
+    seats: Known,
     known: watch::Sender<Known>,
 }
 
@@ -93,7 +93,8 @@ impl SeatStore {
             let copy: Copy = serde_json::from_slice(&bytes).map_err(|source| StoreError::Damaged { path, source })?;
             seats.insert(copy.seat.clone(), copy);
         }
-        let (known, _) = watch::channel(Arc::new(seats.clone()));
+        let seats = Arc::new(seats);
+        let (known, _) = watch::channel(Arc::clone(&seats));
         let store = Self { dir, seats, known };
         store.write_drafts()?;
         Ok(store)
@@ -263,8 +264,8 @@ impl SeatStore {
             }
             let removed = fs::remove_file(&path).and_then(|()| disk::sync_folder_of(&path));
             removed.map_err(|source| StoreError::Io { path, source })?;
-            self.seats.remove(seat);
-            self.known.send_replace(Arc::new(self.seats.clone()));
+            Arc::make_mut(&mut self.seats).remove(seat);
+            self.known.send_replace(Arc::clone(&self.seats));
         }
         Ok(())
     }
@@ -280,8 +281,8 @@ impl SeatStore {
             // It is for people; what counts is written.
             tracing::error!(error = %chain(&error), "what is known of a seat could not be written down for people");
         }
-        self.seats.insert(copy.seat.clone(), copy);
-        self.known.send_replace(Arc::new(self.seats.clone()));
+        Arc::make_mut(&mut self.seats).insert(copy.seat.clone(), copy);
+        self.known.send_replace(Arc::clone(&self.seats));
         Ok(())
     }
 
