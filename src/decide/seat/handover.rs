@@ -36,9 +36,7 @@ impl NodeMachine {
             Message::Grant { seat, ask, epoch, revision } => {
                 let Some(began) = self.is_answer(&seat, ask) else { return };
                 self.begin_step(now, Step::PullGranted { epoch, revision, began });
-                if let Some(work) = &mut self.work {
-                    work.obstacle = SeatRefusal::GrantExpired;
-                }
+                self.fails_with(SeatRefusal::GrantExpired);
                 if self.synced.get(&seat).copied().unwrap_or(0) < revision {
                     // Whoever granted it no longer serves it, but has it.
                     self.effects.push_back(super::Effect::PullNow { seat, from: from.clone() });
@@ -70,8 +68,8 @@ impl NodeMachine {
 
     /// An operator at the other node wants a conflict of roles mended.
     fn told_to_resolve(&mut self, now: Time) {
-        let busy = self.work.is_some() || self.pending.as_ref().is_some_and(|pending| pending.is_change());
-        let begun = if busy { Err(Verdict::Refused(SeatRefusal::Busy)) } else { self.resolve(now, None, false) };
+        let begun =
+            if self.is_busy() { Err(Verdict::Refused(SeatRefusal::Busy)) } else { self.resolve(now, None, false) };
         if let Err(verdict) = begun {
             self.answer(None, Order::Resolve, false, verdict);
         }

@@ -46,7 +46,7 @@ impl Work {
 impl NodeMachine {
     pub(super) fn order(&mut self, now: Time, ticket: Option<Ticket>, order: Order) {
         let forced = matches!(order, Order::Takeover { force: true, .. } | Order::Role { force: true, .. });
-        let begun = if self.work.is_some() || self.pending.as_ref().is_some_and(|pending| pending.is_change()) {
+        let begun = if self.is_busy() {
             refused(SeatRefusal::Busy)
         } else {
             match &order {
@@ -77,9 +77,7 @@ impl NodeMachine {
         if !force {
             self.begin_step(now, Step::Preflight);
             self.effects.push_back(Effect::Preflight { seat: name.clone() });
-            if let Some(work) = &mut self.work {
-                work.obstacle = SeatRefusal::PreflightFailed;
-            }
+            self.fails_with(SeatRefusal::PreflightFailed);
         } else if self.heard_holder(now, name).is_some() {
             // Even then it is handed over, if its holder can.
             self.ask_holder(now);
@@ -140,9 +138,7 @@ impl NodeMachine {
         let seat = work.seat.clone();
         self.work = Some(work);
         self.begin_step(now, Step::Pull);
-        if let Some(work) = &mut self.work {
-            work.obstacle = SeatRefusal::SyncFailed;
-        }
+        self.fails_with(SeatRefusal::SyncFailed);
         self.pull(now, &seat);
         Ok(())
     }

@@ -60,9 +60,7 @@ impl NodeMachine {
             // Where nobody is a primary node, whoever serves is one.
             self.work = Some(Work::new(now, ticket, Order::Resolve, name, SeatReason::Resolved).adopting(ownerless));
             self.begin_step(now, Step::Prove { since: now });
-            if let Some(work) = &mut self.work {
-                work.obstacle = SeatRefusal::NoProof;
-            }
+            self.fails_with(SeatRefusal::NoProof);
             return Ok(());
         }
         let held = self.seats.iter().find(|(_, seat)| seat.is_serving()).map(|(name, _)| name.clone());

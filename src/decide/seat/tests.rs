@@ -80,6 +80,20 @@ impl World {
         world
     }
 
+    /// The primary node of a pair after a restart: by its record, which may be old, it holds its seat.
+    fn returning() -> Self {
+        let home = SeatRecord {
+            seat: ALPHA.into(),
+            epoch: Epoch(1),
+            holder: Some(ALPHA.into()),
+            home: ALPHA.into(),
+            reason: SeatReason::FirstStart,
+            granted: None,
+        };
+        let stored = Stored::Record(Box::new(NodeRecord { role: Role::Primary, seats: vec![home] }));
+        Self::start(ALPHA, Role::Primary, true, stored, &[(BRAVO, Role::Backup)], &[ALPHA])
+    }
+
     fn start(me: &str, role: Role, auto: bool, stored: Stored, peers: &[(&str, Role)], synced: &[&str]) -> Self {
         let now = Time::from_start(Duration::from_secs(1000));
         let start = Start {

@@ -71,6 +71,18 @@ impl NodeMachine {
         }
     }
 
+    /// What the order is refused with should its time run out.
+    pub(super) fn fails_with(&mut self, why: SeatRefusal) {
+        if let Some(work) = &mut self.work {
+            work.obstacle = why;
+        }
+    }
+
+    /// Is an order being carried out, or stored? Then no other is begun (`B15`).
+    pub(super) fn is_busy(&self) -> bool {
+        self.work.is_some() || self.pending.as_ref().is_some_and(|pending| pending.is_change())
+    }
+
     /// Goes on with the order if what it waits for has come, or gives it up when its time is over.
     pub(super) fn advance_work(&mut self, now: Time) {
         let Some(work) = &self.work else { return };
@@ -105,9 +117,7 @@ impl NodeMachine {
             }
             Ok(()) => {}
             Err(why) => {
-                if let Some(work) = &mut self.work {
-                    work.obstacle = why;
-                }
+                self.fails_with(why);
             }
         }
     }
@@ -150,9 +160,7 @@ impl NodeMachine {
         };
         let ask = self.ask_id();
         self.begin_step(now, Step::Ask { ask, began: now });
-        if let Some(work) = &mut self.work {
-            work.obstacle = SeatRefusal::NoAnswer;
-        }
+        self.fails_with(SeatRefusal::NoAnswer);
         self.tell(&holder, Message::Want { seat, ask, adopt });
     }
 

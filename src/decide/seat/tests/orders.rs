@@ -93,16 +93,7 @@ fn g6_reverse_pulls_first_then_asks_and_serves_under_a_new_epoch() {
 #[test]
 fn g6_a_returning_node_that_hears_no_holder_yet_says_so() {
     // Input: its record says that it holds its seat, which may be long ago. Output: it does not claim to.
-    let mine = SeatRecord {
-        seat: ALPHA.into(),
-        epoch: Epoch(1),
-        holder: Some(ALPHA.into()),
-        home: ALPHA.into(),
-        reason: SeatReason::FirstStart,
-        granted: None,
-    };
-    let stored = Stored::Record(Box::new(NodeRecord { role: Role::Primary, seats: vec![mine] }));
-    let mut world = World::start(ALPHA, Role::Primary, true, stored, &[(BRAVO, Role::Backup)], &[ALPHA]);
+    let mut world = World::returning();
     world.order(Order::Reverse { seat: ALPHA.into() });
     assert_eq!(world.refusal(), SeatRefusal::HolderNotHeard);
     world.input(Input::Told(BRAVO.into(), Message::Come { seat: ALPHA.into(), adopt: false }));

@@ -106,16 +106,7 @@ fn g5_after_a_takeover_nobody_takes_over_by_himself() {
 
 #[test]
 fn a_returning_node_with_a_lower_epoch_stays_offline() {
-    let home = SeatRecord {
-        seat: ALPHA.into(),
-        epoch: Epoch(1),
-        holder: Some(ALPHA.into()),
-        home: ALPHA.into(),
-        reason: SeatReason::FirstStart,
-        granted: None,
-    };
-    let stored = Stored::Record(Box::new(NodeRecord { role: Role::Primary, seats: vec![home] }));
-    let mut world = World::start(ALPHA, Role::Primary, true, stored, &[(BRAVO, Role::Backup)], &[ALPHA]);
+    let mut world = World::returning();
     world.other(BRAVO).claims = vec![claim(ALPHA, 2, true)];
     world.run(60.0);
     assert_eq!((world.served.len(), world.machine.state()), (0, NodeStateName::Offline));
