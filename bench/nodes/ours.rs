@@ -1,7 +1,7 @@
 //! Two nodes of failback, as the tests of groups start them.
 
 use crate::{
-    common::{eventually, server::Server},
+    common::server::Server,
     crowd::Servers,
     group::{Group, Kind},
     lab::Lab,
@@ -37,11 +37,7 @@ impl Ours {
         rig.a.until_serves(&rig.a);
         rig.b.until_state(NodeStateName::Standby);
         rig.synced(&rig.b);
-        for node in [&rig.a, &rig.b] {
-            eventually("the servers are known to be well", || {
-                node.proxy.pair().upstreams.iter().all(|upstream| upstream.admissible).then_some(())
-            });
-        }
+        [&rig.a, &rig.b].into_iter().for_each(Node::until_servers_known);
         Ok(Self { rig, _servers: servers })
     }
 }

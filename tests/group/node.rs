@@ -160,6 +160,14 @@ impl Node {
         self.until(&format!("it is {state}"), |group| group.state == state);
     }
 
+    /// Waits until its checks of the pair's servers have passed.
+    #[track_caller]
+    pub(crate) fn until_servers_known(&self) {
+        eventually(&format!("{} knows the servers", self.name), || {
+            self.proxy.pair().upstreams.iter().all(|upstream| upstream.admissible).then_some(())
+        });
+    }
+
     /// Watches that it does not serve the seat.
     #[track_caller]
     pub(crate) fn never_serves(&self, of: &Node, span: Duration) {

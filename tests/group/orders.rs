@@ -62,8 +62,7 @@ fn g12_a_takeover_by_hand_needs_certificates_that_are_good_from_there() {
     rig.a.order(&["reload"]);
     rig.join();
     rig.synced(&rig.b);
-    let admissible = |node: &Node| node.proxy.pair().upstreams.iter().all(|upstream| upstream.admissible);
-    eventually("A believes them", || admissible(&rig.a).then_some(()));
+    rig.a.until_servers_known();
 
     let said = rig.b.refuses(&["takeover", "A"]);
 

@@ -3,7 +3,7 @@
 use crate::{
     common::{process::run, within},
     node::{Node, PRIMARY_TIMEOUT, Wishes},
-    rig::Rig,
+    rig::{Rig, by_hand},
 };
 use failback::model::{
     group::{NodeStateName, Role},
@@ -96,7 +96,6 @@ fn g6_a_fallback_address_of_another_network_is_doubted_by_check_and_status() {
 /// Whether a node takes over by itself is its own setting, and that of the other does not count.
 #[test]
 fn g8_takeover_auto_of_the_one_is_nothing_to_the_other() {
-    let by_hand = || Wishes { takeover: "auto = false, primary_timeout = \"1600ms\"".into(), ..Wishes::default() };
     let mut rig = Rig::joined_with(&by_hand(), &Wishes::default());
     assert!(!rig.b.order(&["status"]).contains("auto off"));
     rig.kill_a();

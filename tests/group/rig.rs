@@ -119,10 +119,7 @@ impl Rig {
         self.b.until_state(NodeStateName::Standby);
         self.synced(&self.b);
         // It checks the servers, too: else it could say nothing of them at a takeover.
-        eventually("the standby knows the servers", || {
-            let pair = self.b.proxy.pair();
-            pair.upstreams.iter().all(|upstream| upstream.admissible).then_some(())
-        });
+        self.b.until_servers_known();
         self.until_reached("AGG_P");
     }
 

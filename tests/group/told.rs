@@ -5,7 +5,7 @@ use crate::{
     exim::{Exim, PASSWORD},
     hook::{Hook, TOKEN},
     node::{PRIMARY_TIMEOUT, Wishes},
-    rig::{Rig, hosts},
+    rig::{Rig, by_hand, hosts},
 };
 use serde_json::Value;
 use std::{fs, time::Duration};
@@ -28,6 +28,11 @@ pub(crate) fn telling(of_a: Wishes, of_b: &Wishes) -> (Rig, Hook, TempDir) {
     (rig, hook, folder)
 }
 
+/// Slow enough for a series to be told apart.
+fn slow() -> Wishes {
+    Wishes { takeover: "auto = true, primary_timeout = \"4s\"".into(), ..Wishes::default() }
+}
+
 fn titles(alerts: &[Value]) -> Vec<String> {
     alerts.iter().map(|alert| alert["title"].as_str().unwrap_or_default().to_owned()).collect()
 }
@@ -35,7 +40,6 @@ fn titles(alerts: &[Value]) -> Vec<String> {
 /// Also `B7`: where to send them came with the sync.
 #[test]
 fn b8_a_series_counts_down_and_then_the_takeover_is_told() {
-    let slow = || Wishes { takeover: "auto = true, primary_timeout = \"4s\"".into(), ..Wishes::default() };
     let (rig, hook, _folder) = telling(slow(), &slow());
     // A process that was killed is missed sooner: its kernel ends its connections.
     rig.cable(&rig.a, "down");
@@ -73,7 +77,6 @@ fn mailed(exim: &Exim, words: &str) {
 
 #[test]
 fn b7_b8_the_countdown_and_the_takeover_are_mailed_by_the_backup_with_the_primarys_settings() {
-    let slow = || Wishes { takeover: "auto = true, primary_timeout = \"4s\"".into(), ..Wishes::default() };
     let (rig, exim, _folder) = mailing(slow(), &slow());
     rig.cable(&rig.a, "down");
     rig.b.until_serves(&rig.a);
@@ -93,7 +96,6 @@ fn b7_a_primary_mails_that_nobody_pulls_from_it() {
 
 #[test]
 fn b8_where_an_operator_decides_the_countdown_says_so_and_nobody_takes_over() {
-    let by_hand = || Wishes { takeover: "auto = false, primary_timeout = \"1600ms\"".into(), ..Wishes::default() };
     let (mut rig, hook, _folder) = telling(by_hand(), &by_hand());
     rig.kill_a();
     rig.b.never_serves(&rig.a, 3 * PRIMARY_TIMEOUT);
