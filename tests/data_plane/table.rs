@@ -53,7 +53,8 @@ fn sessions_spread_evenly_even_if_all_of_them_knock_at_one_workers_door() {
     let load = |worker: usize| rig.workers.stats[worker].flows().iter().map(|flow| flow.sessions.get()).sum::<u64>();
     eventually("all are counted", || load(0) + load(1) == 200);
     assert!(load(0) <= load(1) + load(1) / 8 + 9, "{} to {}", load(0), load(1));
-    assert_eq!(rig.workers.stats[0].handed_over.get(), load(1));
+    // The other worker may have counted a session before this one counts that it gave it away.
+    eventually("what was handed over is counted", || rig.workers.stats[0].handed_over.get() == load(1));
     drop(sessions);
 }
 
