@@ -111,7 +111,7 @@ labelled! {
         /// Stands: clients wait or are refused.
         NoServer = "no_server": "a pair has no usable server",
         /// Stands: a change of side could not be stored, or soon can't.
-        StateNotStored = "state_not_stored": "the journal is in trouble",
+        StateNotStored = "state_not_stored": "what changes can't be stored",
         /// Stands: a certificate ends soon, or has.
         CertificateExpiring = "certificate_expiring": "a certificate ends soon",
         /// Stands: a backup that would be of no use at a failover.

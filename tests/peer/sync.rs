@@ -49,16 +49,15 @@ impl Side {
 
     #[track_caller]
     fn holds(&self, epoch: u64, settings: &str) {
-        let settings = Settings::of(&format!("[pairs.V]\nwhat = \"{settings}\"\n")).unwrap();
-        self.store(|store| store.hold(&seat(), Epoch(epoch), &self.node.name, "10.0.0.9/24".parse().ok(), None))
-            .unwrap();
+        let settings = Settings::of(&format!("[pairs.V]\nwhat = \"{settings}\"\n[pairs.W]\n")).unwrap();
+        self.store(|store| store.hold(&seat(), Epoch(epoch), &self.node.name, "10.0.0.9/24".parse().ok(), None));
         self.store(|store| store.write_settings(&seat(), &settings)).unwrap();
     }
 
     #[track_caller]
     fn writes(&self, pair: &str, epoch: u64) -> Update {
-        let written = self.store(|store| store.write_records(&seat(), &[(pair.into(), record(epoch))]));
-        written.unwrap().expect("it is new")
+        let kept = self.store(|store| store.keep_records(&seat(), &[(pair.into(), record(epoch))]));
+        kept.expect("it is new")
     }
 
     /// Pulls the seat and takes it, as a group does. Was it new?

@@ -174,14 +174,12 @@ impl Arranger {
         let written = tokio::task::spawn_blocking(move || {
             let mut store = this.store();
             let shared = if seat == this.me { shared } else { store.get(&seat).and_then(|copy| copy.shared_address) };
-            store.hold(&seat, epoch, &this.me, shared, new.as_ref())
+            store.hold(&seat, epoch, &this.me, shared, new.as_ref());
+            store.write_down()
         });
-        match written.await {
-            Ok(Ok(())) => self.remember_import(),
-            Ok(Err(error)) => {
-                tracing::error!(error = %chain(&error), "what is served could not be written down for the others");
-            }
-            Err(_) => {}
+        // What the disk does not take now is tried again by the group.
+        if matches!(written.await, Ok(Ok(()))) {
+            self.remember_import();
         }
         Ok(address)
     }

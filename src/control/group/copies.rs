@@ -1,4 +1,4 @@
-//! Copies of seats: pulled by who does not hold them, pushed by who does.
+//! Copies of seats, as who holds them gives them to the others.
 
 use super::{Done, Group};
 use crate::{
@@ -11,8 +11,9 @@ use crate::{
     decide::{effect::PairRecord, seat::input::Input},
     model::{
         Epoch, NodeName, PairName, Time,
+        alert::{Alert, AlertKey, AlertKind},
         causes::chain,
-        view::group::{PulledView, SyncResult, SyncView},
+        view::group::PulledView,
     },
 };
 use std::{
@@ -24,10 +25,8 @@ use tokio::task::JoinSet;
 
 /// A change of a pair's side waits so long for the others' acknowledgement, and is then flagged instead.
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(500);
-/// Records that wait for the push under way at most.
-const WAITING: usize = 4096;
-/// After a pull that failed.
-const AGAIN: Duration = Duration::from_secs(5);
+/// What the disk did not take is tried again after this long.
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
 /// Between two pokes of a node that lags.
 const POKE_EVERY: Duration = Duration::from_secs(2);
 
@@ -53,18 +52,17 @@ pub(super) struct Refused {
 /// How copies stand.
 #[derive(Debug, Default)]
 pub(super) struct Copies {
-    /// The last pull of each seat by this node.
-    pub(super) pulls: BTreeMap<NodeName, SyncView>,
-    due: BTreeMap<NodeName, Time>,
-    pulling: BTreeSet<NodeName>,
     /// What each node has of each seat that is held here, and since when.
     pub(super) pulled_by: BTreeMap<(NodeName, NodeName), Has>,
     /// Seats and nodes that must pull them before they can be pushed to.
     behind: BTreeMap<(NodeName, NodeName), Time>,
     /// What each node could not take of each seat that is held here.
     pub(super) refused: BTreeMap<(NodeName, NodeName), Refused>,
-    waiting: Vec<(NodeName, PairName, PairRecord, Receipt)>,
+    /// The newest record of each pair that is still to be given to the others, and who waits for that.
+    waiting: BTreeMap<(NodeName, PairName), (PairRecord, Vec<Receipt>)>,
     pushing: bool,
+    /// The disk did not take what is known: it is tried again then.
+    write_at: Option<Time>,
 }
 
 impl Copies {
@@ -75,7 +73,6 @@ impl Copies {
 
     /// A node is a member no more.
     pub(super) fn forget(&mut self, node: &NodeName) {
-        self.pulls.retain(|_, pull| pull.from != *node);
         self.keep(|(_, of)| of != node);
     }
 
@@ -88,98 +85,6 @@ impl Copies {
 }
 
 impl Group {
-    /// Pulls what is held elsewhere and was not pulled for long enough, or never.
-    pub(super) fn pull_what_is_due(&mut self) {
-        let (now, every) = (self.clock.now(), self.spec.sync.interval);
-        let heard = self.heard();
-        let elsewhere: Vec<_> = self
-            .machine
-            .seats()
-            // What is only supposed, because nobody was heard yet, is no seat that could be pulled.
-            .filter(|(seat, status)| {
-                !status.serving && status.epoch > Epoch(0) && self.machine.has_use_for(&self.me, seat)
-            })
-            .filter_map(|(seat, status)| Some((seat.clone(), status.holder.filter(|holder| heard.contains(holder))?)))
-            .collect();
-        for (seat, from) in elsewhere {
-            let never = !self.arranger.known().contains_key(&seat) && !self.copies.pulls.contains_key(&seat);
-            let due = self.copies.due.get(&seat).is_none_or(|at| now >= *at);
-            if due && (never || !every.is_zero() || self.copies.due.contains_key(&seat)) {
-                self.pull(seat, from);
-            }
-        }
-    }
-
-    pub(super) fn pull(&mut self, seat: NodeName, from: NodeName) {
-        if !self.copies.pulling.insert(seat.clone()) {
-            return;
-        }
-        let running =
-            SyncView { result: SyncResult::Running, at: wall_now(), from: from.clone(), revision: None, error: None };
-        self.copies.pulls.insert(seat.clone(), running);
-        let (links, arranger) = (Arc::clone(&self.links), self.arranger.clone());
-        self.tasks.spawn(async move {
-            let (order, result) = match sync::pull(&links, &from, &seat).await {
-                Ok(copy) => (Some(copy.order()), arranger.take(copy).await),
-                Err(error) => (None, Err(chain(&error))),
-            };
-            Done::Pulled { seat, from, order, result }
-        });
-    }
-
-    pub(super) fn pulled(
-        &mut self,
-        seat: NodeName,
-        from: NodeName,
-        order: Option<(Epoch, u64)>,
-        result: Result<(u64, String), String>,
-    ) {
-        self.copies.pulling.remove(&seat);
-        if let Some(order) = order {
-            let verdict = Verdict { seat: seat.clone(), order, refused: result.as_ref().err().cloned() };
-            let (links, from) = (Arc::clone(&self.links), from.clone());
-            self.tasks.spawn(async move {
-                if let Err(error) = sync::pulled(&links, &from, &verdict).await {
-                    tracing::debug!(%from, %error, "who was pulled from could not be told what became of it");
-                }
-                Done::Nothing
-            });
-        }
-        let now = self.clock.now();
-        let mut view = SyncView { result: SyncResult::Done, at: wall_now(), from, revision: None, error: None };
-        let before = self.copies.pulls.get(&seat).and_then(|pull| pull.error.clone());
-        let interval = self.spec.sync.interval;
-        match result {
-            Ok((revision, name)) => {
-                view.revision = Some(name);
-                match interval.is_zero() {
-                    true => drop(self.copies.due.remove(&seat)),
-                    false => drop(self.copies.due.insert(seat.clone(), now + interval)),
-                }
-                self.copies.pulls.insert(seat.clone(), view);
-                self.input(Input::Synced { seat, revision });
-            }
-            Err(why) => {
-                if before.as_ref() != Some(&why) {
-                    self.event(
-                        "sync_failed",
-                        true,
-                        format!("seat {seat} could not be copied from {}: {why}", view.from),
-                    );
-                }
-                (view.result, view.error) = (SyncResult::Failed, Some(why));
-                self.copies.due.insert(seat.clone(), now + AGAIN);
-                self.copies.pulls.insert(seat.clone(), view);
-                self.input(Input::SyncFailed(seat));
-            }
-        }
-    }
-
-    /// Pull it at the next look.
-    pub(super) fn pull_soon(&mut self, seat: NodeName) {
-        self.copies.due.insert(seat, self.clock.now());
-    }
-
     /// Somebody took a whole copy from here, or could not.
     pub(super) fn judged(&mut self, node: NodeName, verdict: Verdict) {
         let Verdict { seat, order, refused } = verdict;
@@ -189,7 +94,12 @@ impl Group {
         let (key, at, now) = ((seat, node), wall_now(), self.clock.now());
         match refused {
             None => {
-                self.copies.behind.remove(&key);
+                // What was pulled may be from before the last change.
+                let is_newest = self.arranger.known().get(&key.0).is_none_or(|copy| order >= copy.order());
+                match is_newest {
+                    true => drop(self.copies.behind.remove(&key)),
+                    false => drop(self.copies.behind.insert(key.clone(), now)),
+                }
                 self.copies.refused.remove(&key);
                 self.copies.pulled_by.insert(key, Has { at, time: now, order });
             }
@@ -204,23 +114,22 @@ impl Group {
     }
 
     pub(super) fn replicate(&mut self, seat: NodeName, pair: PairName, record: PairRecord, receipt: Receipt) {
-        if self.copies.waiting.len() >= WAITING {
-            return self.replicated(vec![(pair, receipt)]);
-        }
-        self.copies.waiting.push((seat, pair, record, receipt));
+        let (newest, receipts) =
+            self.copies.waiting.entry((seat, pair)).or_insert_with(|| (record.clone(), Vec::new()));
+        *newest = record;
+        receipts.push(receipt);
         self.push_what_waits();
     }
 
-    /// Writes down what waits, and gives it to all nodes that are there: one batch at a time.
+    /// Gives what waits to all nodes that are there: one batch at a time.
     pub(super) fn push_what_waits(&mut self) {
         if self.copies.pushing || self.copies.waiting.is_empty() {
             return self.poke_who_lags();
         }
         self.copies.pushing = true;
-        let batch = std::mem::take(&mut self.copies.waiting);
-        let mut by_seat: BTreeMap<NodeName, Batch> = BTreeMap::new();
-        let receipts = batch.iter().map(|(_, pair, _, receipt)| (pair.clone(), *receipt)).collect();
-        for (seat, pair, record, _) in batch {
+        let (mut by_seat, mut receipts) = (BTreeMap::<NodeName, Batch>::new(), Vec::new());
+        for ((seat, pair), (record, given)) in std::mem::take(&mut self.copies.waiting) {
+            receipts.extend(given.into_iter().map(|receipt| (pair.clone(), receipt)));
             by_seat.entry(seat).or_default().1.push((pair, record));
         }
         for (seat, (peers, _)) in &mut by_seat {
@@ -230,22 +139,12 @@ impl Group {
         self.tasks.spawn(async move {
             let (mut results, mut seats) = (Vec::new(), BTreeMap::new());
             for (seat, (peers, records)) in by_seat {
-                let writer = arranger.clone();
-                let name = seat.clone();
-                let written = tokio::task::spawn_blocking(move || writer.store().write_records(&name, &records)).await;
-                let update = match written {
-                    Ok(Ok(Some(update))) => update,
-                    Ok(Ok(None)) => continue,
-                    Ok(Err(error)) => {
-                        tracing::error!(%seat, error = %chain(&error), "a record could not be written down for the others");
-                        results.extend(peers.iter().map(|peer| (seat.clone(), peer.clone(), false)));
-                        continue;
-                    }
-                    Err(_) => continue,
-                };
+                let (keeper, name) = (arranger.clone(), seat.clone());
+                let kept = tokio::task::spawn_blocking(move || keeper.store().keep_records(&name, &records)).await;
+                let Ok(Some(update)) = kept else { continue };
                 seats.insert(seat.clone(), (update.epoch, update.serial));
                 let mut pushes = JoinSet::new();
-                for peer in peers.iter().cloned() {
+                for peer in peers {
                     let (links, update, seat) = (Arc::clone(&links), update.clone(), seat.clone());
                     pushes.spawn(async move {
                         let pushed = sync::push(&links, &peer, &update, ACKNOWLEDGED_WITHIN).await;
@@ -258,6 +157,48 @@ impl Group {
         });
     }
 
+    /// Puts on this node's own disk what is in force here. The others have it by then, or know that they lack it.
+    pub(super) fn write_down(&mut self) {
+        self.copies.write_at = None;
+        let arranger = self.arranger.clone();
+        self.tasks.spawn(async move {
+            let written = tokio::task::spawn_blocking(move || arranger.store().write_down()).await;
+            written.map_or(Done::Nothing, |written| Done::WrittenDown(written.map_err(|error| chain(&error))))
+        });
+    }
+
+    pub(super) fn written_down(&mut self, written: Result<(), String>) {
+        let key = AlertKey::about(AlertKind::StateNotStored, Some("seats".into()));
+        match written {
+            Ok(()) => {
+                if self.standing.remove(&key).is_some() {
+                    self.event("written_down", false, "what is known of the seats is on this node's disk again".into());
+                }
+            }
+            Err(why) => {
+                self.copies.write_at = Some(self.clock.now() + WRITE_AGAIN);
+                if !self.standing.contains_key(&key) {
+                    let message = format!("what changed of a seat is not on this node's disk: {why}");
+                    self.event("not_written_down", true, message.clone());
+                    self.stand(Alert::new(
+                        key,
+                        wall_now(),
+                        format!("{} can't write down what changed", self.me),
+                        format!("{message}. The other nodes get it nevertheless."),
+                        "make room on the disk of `state_dir`; it is tried again".into(),
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Tries again what the disk did not take.
+    pub(super) fn write_down_what_is_due(&mut self) {
+        if self.copies.write_at.is_some_and(|at| self.clock.now() >= at) {
+            self.write_down();
+        }
+    }
+
     pub(super) fn pushed(
         &mut self,
         receipts: Vec<(PairName, Receipt)>,
@@ -265,6 +206,8 @@ impl Group {
         seats: &BTreeMap<NodeName, (Epoch, u64)>,
     ) {
         self.copies.pushing = false;
+        self.replicated(receipts);
+        self.write_down();
         let now = self.clock.now();
         let was = self.copies.behind.len();
         for (seat, node, taken) in results {
@@ -279,7 +222,6 @@ impl Group {
             let who: Vec<&str> = who.into_iter().collect();
             self.event("unreplicated", true, format!("a change was not acknowledged by {}", who.join(", ")));
         }
-        self.replicated(receipts);
         self.push_what_waits();
     }
 

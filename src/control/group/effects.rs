@@ -143,6 +143,7 @@ impl Group {
             Err(why) => return self.serve_failed(seat, &why),
         };
         self.was_written(&seat);
+        self.write_down();
         self.served_since.insert(seat.clone(), self.clock.now());
         if self.held.contains_key(&seat) {
             return;

@@ -132,6 +132,7 @@ impl Group {
                 self.input(Input::Preflight { seat, reached: reached.is_ok() });
             }
             Done::Pushed { receipts, results, seats } => self.pushed(receipts, results, &seats),
+            Done::WrittenDown(written) => self.written_down(written),
             Done::Gone(node) => self.input(Input::PeerGone(node)),
             Done::Address(seat, events, event) => {
                 if self.held.contains_key(&seat) {
@@ -250,7 +251,7 @@ impl Group {
                     version: env!("CARGO_PKG_VERSION").into(),
                     fallback_address: self.spec.fallback_address.as_ref().map(|its| its.address.to_string()),
                     shared_addresses: self.addresses.values().map(|its| its.address.to_string()).collect(),
-                    last_sync: newest(self.copies.pulls.values().cloned()),
+                    last_sync: newest(self.pulls.last.values().cloned()),
                 };
                 let _gone = reply.send(about);
             }
@@ -287,6 +288,7 @@ impl Group {
     pub(super) fn forget_member(&mut self, node: &NodeName) {
         self.about.remove(node);
         self.copies.forget(node);
+        self.pulls.forget(node);
     }
 
     /// The seats that are known from these nodes only.
@@ -300,7 +302,7 @@ impl Group {
             .filter(|seat| *seat != self.me && !serving.contains(seat))
             .collect();
         for seat in &gone {
-            self.copies.pulls.remove(seat);
+            self.pulls.last.remove(seat);
         }
         gone
     }

@@ -20,6 +20,7 @@ mod fallback;
 mod inputs;
 mod joining;
 mod orders;
+mod pulls;
 mod record;
 mod standing;
 mod start;
@@ -103,6 +104,7 @@ enum Done {
         results: Vec<(NodeName, NodeName, bool)>,
         seats: BTreeMap<NodeName, (Epoch, u64)>,
     },
+    WrittenDown(Result<(), String>),
     Gone(NodeName),
     Address(NodeName, mpsc::Receiver<AddressEvent>, AddressEvent),
     Commanded(NodeName, (bool, Epoch), Result<(), String>),
@@ -137,6 +139,7 @@ struct Group {
     waiting: BTreeMap<Ticket, (Reply<OrderAnswer>, String)>,
     tickets: u64,
     copies: copies::Copies,
+    pulls: pulls::Pulls,
     joining: joining::Joining,
     at_odds_since: Option<Time>,
     /// When this node began to serve each seat.
@@ -245,6 +248,7 @@ impl Group {
         self.run_what_failed();
         self.pull_what_is_due();
         self.push_what_waits();
+        self.write_down_what_is_due();
         self.answer_joins();
         self.refresh();
     }

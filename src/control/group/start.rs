@@ -1,6 +1,6 @@
 //! Setting the group up.
 
-use super::{Group, Inbox, arrange::Arranger, copies::Copies, joining::Joining, record};
+use super::{Group, Inbox, arrange::Arranger, copies::Copies, joining::Joining, pulls::Pulls, record};
 use crate::{
     config::Config,
     control::{
@@ -132,6 +132,7 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
         waiting: BTreeMap::new(),
         tickets: 0,
         copies: Copies::default(),
+        pulls: Pulls::default(),
         joining: Joining::default(),
         at_odds_since: None,
         served_since: BTreeMap::new(),

@@ -32,7 +32,7 @@ impl Group {
             shared_addresses: self.addresses.values().map(|its| its.address.to_string()).collect(),
             fallback_address: self.spec.fallback_address.as_ref().map(|its| its.address.to_string()),
             version: Some(env!("CARGO_PKG_VERSION").into()),
-            last_sync: newest(self.copies.pulls.values().cloned()),
+            last_sync: newest(self.pulls.last.values().cloned()),
         });
         nodes.sort_by(|one, other| one.node.cmp(&other.node));
         let mut warnings: Vec<String> = self.standing.values().map(|alert| alert.title.clone()).collect();
@@ -95,7 +95,7 @@ impl Group {
             revision: copy.and_then(|copy| copy.lineage.head()).map(ToString::to_string),
             routes,
             pairs,
-            last_sync: (!status.serving).then(|| self.copies.pulls.get(seat).cloned()).flatten(),
+            last_sync: (!status.serving).then(|| self.pulls.last.get(seat).cloned()).flatten(),
             pulled_by: match (status.serving, copy) {
                 (true, Some(copy)) => self.pulled_views(seat, copy.order()),
                 _ => Vec::new(),

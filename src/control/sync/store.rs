@@ -23,6 +23,9 @@ use tokio::sync::watch;
 
 /// More than this is no copy of a seat.
 const MOST_BYTES: u64 = 16 << 20;
+/// A node that holds a seat once more under the same epoch leaves out so many serials: what it had given to the others when it died may
+/// not have reached its own disk, and no number may mean two things.
+const LEFT_OUT: u64 = 1 << 20;
 
 /// The store can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -49,14 +52,20 @@ pub enum StoreError {
 }
 
 /// All seats known here. Whoever writes waits for the disk; who only wants to know looks at what [`Self::known`] shows, and waits for nobody.
+///
+/// What comes from elsewhere is known once it is on the disk. What is in force here already (who holds a seat, and where its pairs are)
+/// is known at once and written down as soon as the disk takes it: the others must get it, whatever this node's disk is like. Should
+/// the node die before, its journal has the pairs' records, and its own record who holds the seat.
 #[derive(Debug)]
 pub struct SeatStore {
     dir: PathBuf,
     seats: Known,
     known: watch::Sender<Known>,
+    /// Seats of which the disk has something older, and the settings it has.
+    unwritten: BTreeMap<NodeName, Option<String>>,
 }
 
-/// What is known of each seat, and on the disk.
+/// What is known of each seat.
 pub type Known = Arc<BTreeMap<NodeName, Copy>>;
 
 /// Where the settings of a seat are for people to read, and to edit.
@@ -95,7 +104,7 @@ impl SeatStore {
         }
         let seats = Arc::new(seats);
         let (known, _) = watch::channel(Arc::clone(&seats));
-        let store = Self { dir, seats, known };
+        let store = Self { dir, seats, known, unwritten: BTreeMap::new() };
         store.write_drafts()?;
         Ok(store)
     }
@@ -154,10 +163,8 @@ impl SeatStore {
         Ok(true)
     }
 
-    /// This node, `me`, holds the seat under `epoch` and is who writes it from now on, with these settings if they are given.
-    ///
-    /// # Errors
-    /// [`StoreError`]; then nothing changed.
+    /// This node, `me`, holds the seat under `epoch` and is who writes it from now on, with these settings if they are given. In force at
+    /// once; [`Self::write_down`] is to follow.
     pub fn hold(
         &mut self,
         seat: &NodeName,
@@ -165,22 +172,19 @@ impl SeatStore {
         me: &NodeName,
         shared_address: Option<IpNet>,
         settings: Option<&Settings>,
-    ) -> Result<(), StoreError> {
-        let known = self.known_or_first(seat);
-        let mut copy = known.clone();
+    ) {
+        let mut copy = self.known_or_first(seat);
         if let Some(settings) = settings {
             copy.resettle(settings);
         }
         copy.shared_address = shared_address;
-        if copy.epoch != epoch || copy.by != *me {
-            (copy.epoch, copy.serial, copy.by) = (epoch, 0, me.clone());
-        } else if copy == known {
-            return Ok(());
+        if copy.epoch == epoch && copy.by == *me {
+            copy.serial += LEFT_OUT;
         } else {
-            copy.serial += 1;
+            (copy.epoch, copy.serial, copy.by) = (epoch, 0, me.clone());
         }
         // As a whole: who pulls meanwhile sees the one or the other.
-        self.put(copy)
+        self.know_unwritten(copy);
     }
 
     fn known_or_first(&self, seat: &NodeName) -> Copy {
@@ -188,27 +192,36 @@ impl SeatStore {
         self.seats.get(seat).cloned().unwrap_or_else(nothing)
     }
 
-    /// Pairs' records, as acted on by this node, which holds the seat. What is to be given to the others; `None`: nothing is new.
-    ///
-    /// # Errors
-    /// [`StoreError`]; then nothing changed.
-    pub fn write_records(
-        &mut self,
-        seat: &NodeName,
-        records: &[(PairName, PairRecord)],
-    ) -> Result<Option<Update>, StoreError> {
-        let Some(known) = self.seats.get(seat) else { return Ok(None) };
+    /// Pairs' records, as acted on by this node, which holds the seat. What is to be given to the others; `None`: nothing is new. In force
+    /// at once; [`Self::write_down`] is to follow.
+    pub fn keep_records(&mut self, seat: &NodeName, records: &[(PairName, PairRecord)]) -> Option<Update> {
+        let known = self.seats.get(seat)?;
         let news: Vec<_> =
             records.iter().filter(|(pair, record)| known.pairs.get(pair) != Some(record)).cloned().collect();
-        let Some(head) = known.lineage.head().filter(|_| !news.is_empty()).cloned() else { return Ok(None) };
+        let head = known.lineage.head().filter(|_| !news.is_empty())?.clone();
         let mut copy = known.clone();
         let after = copy.serial;
         copy.serial += 1;
         copy.pairs.extend(news.iter().cloned());
         let (epoch, by, serial) = (copy.epoch, copy.by.clone(), copy.serial);
-        let update = Update { seat: seat.clone(), epoch, by, head, after, serial, records: news };
-        self.put(copy)?;
-        Ok(Some(update))
+        self.know_unwritten(copy);
+        Some(Update { seat: seat.clone(), epoch, by, head, after, serial, records: news })
+    }
+
+    /// Puts on the disk what is in force and not there yet.
+    ///
+    /// # Errors
+    /// [`StoreError`], of the first that can't be written; it is to be tried again. The others are written.
+    pub fn write_down(&mut self) -> Result<(), StoreError> {
+        let mut written = Ok(());
+        for (seat, before) in std::mem::take(&mut self.unwritten) {
+            let Some(copy) = self.seats.get(&seat) else { continue };
+            if let Err(error) = self.write(copy, before.as_deref()) {
+                self.unwritten.insert(seat, before);
+                written = written.and(Err(error));
+            }
+        }
+        written
     }
 
     /// Takes records that the node which holds the seat has written. `true` if they are new.
@@ -225,7 +238,9 @@ impl SeatStore {
         if alike && update.serial <= known.serial {
             return Ok(Ok(false));
         }
-        if !alike || update.after != known.serial {
+        // Records of pairs that the settings here don't have come with settings that are not here.
+        let pairs = Settings::received(known.settings.clone()).names().0;
+        if !alike || update.after != known.serial || update.records.iter().any(|(pair, _)| !pairs.contains(pair)) {
             return Ok(Err(NotApplied::Behind));
         }
         let mut copy = known.clone();
@@ -271,18 +286,43 @@ impl SeatStore {
     }
 
     fn put(&mut self, copy: Copy) -> Result<(), StoreError> {
+        self.write(&copy, self.settings_on_disk(&copy.seat).as_deref())?;
+        self.unwritten.remove(&copy.seat);
+        self.know(copy);
+        Ok(())
+    }
+
+    fn know_unwritten(&mut self, copy: Copy) {
+        let before = self.settings_on_disk(&copy.seat);
+        self.unwritten.insert(copy.seat.clone(), before);
+        self.know(copy);
+    }
+
+    fn settings_on_disk(&self, seat: &NodeName) -> Option<String> {
+        let known = || self.seats.get(seat).map(|copy| copy.settings.clone());
+        self.unwritten.get(seat).cloned().unwrap_or_else(known)
+    }
+
+    fn know(&mut self, copy: Copy) {
+        Arc::make_mut(&mut self.seats).insert(copy.seat.clone(), copy);
+        self.known.send_replace(Arc::clone(&self.seats));
+    }
+
+    fn write(&self, copy: &Copy, before: Option<&str>) -> Result<(), StoreError> {
         let path = self.path(&copy.seat);
-        let bytes = serde_json::to_vec(&copy).map_err(|source| StoreError::Damaged { path: path.clone(), source })?;
+        let bytes = serde_json::to_vec(copy).map_err(|source| StoreError::Damaged { path: path.clone(), source })?;
+        if bytes.len() as u64 > MOST_BYTES {
+            // It could not be read again at the next start.
+            let source = io::Error::other(format!("{} bytes are too many for what is known of a seat", bytes.len()));
+            return Err(StoreError::Io { path, source });
+        }
         disk::replace(&path, &bytes).map_err(|source| StoreError::Io { path, source })?;
-        let known = self.seats.get(&copy.seat).map(|known| known.settings.clone());
-        if known.as_ref() != Some(&copy.settings)
-            && let Err(error) = draft::write(&self.draft(&copy.seat), &copy.seat, known.as_deref(), &copy.settings)
+        if before != Some(&copy.settings)
+            && let Err(error) = draft::write(&self.draft(&copy.seat), &copy.seat, before, &copy.settings)
         {
             // It is for people; what counts is written.
             tracing::error!(error = %chain(&error), "what is known of a seat could not be written down for people");
         }
-        Arc::make_mut(&mut self.seats).insert(copy.seat.clone(), copy);
-        self.known.send_replace(Arc::clone(&self.seats));
         Ok(())
     }
 
@@ -292,85 +332,4 @@ impl SeatStore {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn settings(text: &str) -> Settings {
-        Settings::of(&format!("[pairs.V]\nwhat = \"{text}\"\n")).unwrap()
-    }
-
-    fn store() -> (tempfile::TempDir, SeatStore) {
-        let dir = tempfile::tempdir().unwrap();
-        let store = SeatStore::open(dir.path()).unwrap();
-        (dir, store)
-    }
-
-    const SEAT: &str = "PROXY/P";
-
-    /// A holder's store with these settings written one after the other.
-    fn holder(changes: &[&str]) -> (tempfile::TempDir, SeatStore) {
-        let (dir, mut store) = store();
-        for change in changes {
-            assert!(store.write_settings(&SEAT.into(), &settings(change)).unwrap());
-        }
-        (dir, store)
-    }
-
-    fn offered(store: &SeatStore) -> Copy {
-        store.get(&SEAT.into()).unwrap().clone()
-    }
-
-    #[test]
-    fn b3_a_copy_is_taken_and_what_follows_from_it_too_and_both_outlive_a_restart() {
-        let (_theirs, mut primary) = holder(&["one"]);
-        let (dir, mut backup) = store();
-        assert_eq!(backup.take(offered(&primary)).unwrap(), Ok(true));
-        assert_eq!(backup.take(offered(&primary)).unwrap(), Ok(false), "nothing new");
-        assert!(!primary.write_settings(&SEAT.into(), &settings("one")).unwrap(), "nothing changed");
-        primary.write_settings(&SEAT.into(), &settings("two")).unwrap();
-        assert_eq!(backup.take(offered(&primary)).unwrap(), Ok(true));
-        drop(backup);
-        assert_eq!(SeatStore::open(dir.path()).unwrap().get(&SEAT.into()), Some(&offered(&primary)));
-    }
-
-    #[test]
-    fn an_empty_or_reinstalled_primary_cannot_wipe_its_backups() {
-        let (_theirs, primary) = holder(&["one", "two"]);
-        let (_dir, mut backup) = store();
-        backup.take(offered(&primary)).unwrap().unwrap();
-        let (_other, reinstalled) = holder(&["nothing"]);
-        let refused = backup.take(offered(&reinstalled)).unwrap();
-        assert!(matches!(&refused, Err(Refusal::Unrelated { .. })), "{refused:?}");
-        let (_other, older) = holder(&["one"]);
-        assert!(backup.take(offered(&older)).unwrap().is_err(), "a copy from before");
-        assert_eq!(backup.get(&SEAT.into()), Some(&offered(&primary)));
-    }
-
-    #[test]
-    fn settings_that_are_not_those_of_their_revision_are_refused() {
-        let (_theirs, primary) = holder(&["one"]);
-        let (_dir, mut backup) = store();
-        let forged = Copy { settings: "[pairs.EVIL]\n".into(), ..offered(&primary) };
-        assert_eq!(backup.take(forged).unwrap(), Err(Refusal::Forged(SEAT.into())));
-    }
-
-    #[test]
-    fn b5_a_seat_that_is_forgotten_is_gone_from_the_disk() {
-        let (_theirs, primary) = holder(&["one"]);
-        let (dir, mut backup) = store();
-        backup.take(offered(&primary)).unwrap().unwrap();
-        backup.forget(&SEAT.into()).unwrap();
-        assert_eq!(fs::read_dir(dir.path().join("seats")).unwrap().count(), 0);
-        assert!(SeatStore::open(dir.path()).unwrap().get(&SEAT.into()).is_none());
-    }
-
-    #[test]
-    fn a_damaged_file_is_said_and_not_guessed() {
-        let (dir, primary) = holder(&["one"]);
-        drop(primary);
-        let path = dir.path().join("seats").join("PROXY%2FP.json");
-        fs::write(&path, b"{}").unwrap();
-        let error = SeatStore::open(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("damaged"), "{error}");
-    }
-}
+mod tests;

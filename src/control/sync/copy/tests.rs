@@ -14,7 +14,7 @@ fn seat() -> NodeName {
 }
 
 fn settings(text: &str) -> Settings {
-    Settings::of(&format!("[pairs.V]\nwhat = \"{text}\"\n")).unwrap()
+    Settings::of(&format!("[pairs.V]\nwhat = \"{text}\"\n[pairs.W]\n")).unwrap()
 }
 
 fn record(epoch: u64) -> PairRecord {
@@ -51,11 +51,19 @@ impl Node {
     }
 
     fn holds(&mut self, me: &str, epoch: u64) {
-        self.1.hold(&seat(), Epoch(epoch), &me.into(), None, None).unwrap();
+        self.1.hold(&seat(), Epoch(epoch), &me.into(), None, None);
+        self.1.write_down().unwrap();
     }
 
     fn writes(&mut self, pair: &str, epoch: u64) -> Update {
-        self.1.write_records(&seat(), &[(pair.into(), record(epoch))]).unwrap().expect("it is new")
+        let update = self.keeps(pair, epoch);
+        self.1.write_down().unwrap();
+        update
+    }
+
+    /// Not on the disk yet.
+    fn keeps(&mut self, pair: &str, epoch: u64) -> Update {
+        self.1.keep_records(&seat(), &[(pair.into(), record(epoch))]).expect("it is new")
     }
 
     fn copy(&self) -> Copy {
@@ -81,11 +89,49 @@ fn updates_are_taken_one_after_the_other_and_a_known_one_is_no_news() {
     let (mut p, mut b) = (Node::holder(), Node::new());
     assert!(b.takes(p.copy()));
     let (one, two) = (p.writes("V", 1), p.writes("W", 1));
-    assert_eq!(p.1.write_records(&seat(), &[("V".into(), record(1))]).unwrap(), None, "nothing changed");
+    assert_eq!(p.1.keep_records(&seat(), &[("V".into(), record(1))]), None, "nothing changed");
     assert_eq!((b.applies(&one), b.applies(&two)), (Ok(true), Ok(true)));
     assert_eq!((b.applies(&one), b.applies(&two)), (Ok(false), Ok(false)));
     assert_eq!(b.copy(), p.copy());
     assert_eq!(b.restarted().copy(), p.copy(), "and a restart forgets nothing");
+}
+
+#[test]
+fn x4_what_is_in_force_is_given_to_the_others_even_if_the_holders_disk_does_not_take_it() {
+    let (mut p, mut b) = (Node::holder(), Node::new());
+    b.takes(p.copy());
+    let (seats, away) = (p.0.path().join("seats"), p.0.path().join("away"));
+    std::fs::rename(&seats, &away).unwrap();
+    let update = p.keeps("V", 7);
+    assert!(p.1.write_down().is_err());
+    assert_eq!(b.applies(&update), Ok(true));
+    assert_eq!(b.copy(), p.copy(), "who pulls the whole gets it, too");
+    std::fs::rename(&away, &seats).unwrap();
+    p.1.write_down().unwrap();
+    assert_eq!(p.restarted().copy(), b.copy());
+}
+
+#[test]
+fn x4_a_holder_that_died_before_its_disk_had_a_change_does_not_use_its_number_again() {
+    let (mut p, mut b) = (Node::holder(), Node::new());
+    b.takes(p.copy());
+    assert_eq!(b.applies(&p.keeps("V", 7)), Ok(true));
+    let mut p = p.restarted();
+    assert!(p.copy().pairs.is_empty());
+    p.holds("P", 1);
+    assert_eq!(b.applies(&p.writes("V", 8)), Err(NotApplied::Behind));
+    assert!(b.takes(p.copy()));
+    assert_eq!(b.copy().pairs.into_values().next(), Some(record(8)));
+}
+
+#[test]
+fn records_of_pairs_that_the_settings_do_not_have_come_with_the_settings() {
+    let (mut p, mut b) = (Node::holder(), Node::new());
+    b.takes(p.copy());
+    let mut update = p.writes("V", 1);
+    update.records.push(("X".into(), record(1)));
+    assert_eq!(b.applies(&update), Err(NotApplied::Behind));
+    assert!(b.copy().pairs.is_empty());
 }
 
 #[test]
@@ -139,8 +185,6 @@ fn a_new_holder_counts_anew_and_the_one_before_has_no_say_any_more() {
     assert_eq!(p.applies(&update), Err(NotApplied::Behind), "of a later epoch the whole is pulled");
     assert!(p.takes(b.copy()));
     assert_eq!(p.applies(&update), Ok(false));
-    b.holds("B", 2);
-    assert_eq!(p.copy(), b.copy(), "who holds it already counts on");
     assert_eq!(b.restarted().copy(), p.copy());
 }
 
@@ -198,7 +242,7 @@ proptest! {
         for step in steps {
             let before = b.1.get(&seat()).map(Copy::order);
             match step {
-                Step::Records(value) => updates.extend(p.1.write_records(&seat(), &[("V".into(), record(value.into()))]).unwrap()),
+                Step::Records(value) => updates.extend(p.1.keep_records(&seat(), &[("V".into(), record(value.into()))])),
                 Step::Settings(value) => drop(p.1.write_settings(&seat(), &settings(&value.to_string())).unwrap()),
                 Step::Takeover => {
                     epoch += 1;

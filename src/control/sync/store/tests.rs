@@ -1,0 +1,80 @@
+use super::*;
+
+fn settings(text: &str) -> Settings {
+    Settings::of(&format!("[pairs.V]\nwhat = \"{text}\"\n")).unwrap()
+}
+
+fn store() -> (tempfile::TempDir, SeatStore) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SeatStore::open(dir.path()).unwrap();
+    (dir, store)
+}
+
+const SEAT: &str = "PROXY/P";
+
+/// A holder's store with these settings written one after the other.
+fn holder(changes: &[&str]) -> (tempfile::TempDir, SeatStore) {
+    let (dir, mut store) = store();
+    for change in changes {
+        assert!(store.write_settings(&SEAT.into(), &settings(change)).unwrap());
+    }
+    (dir, store)
+}
+
+fn offered(store: &SeatStore) -> Copy {
+    store.get(&SEAT.into()).unwrap().clone()
+}
+
+#[test]
+fn b3_a_copy_is_taken_and_what_follows_from_it_too_and_both_outlive_a_restart() {
+    let (_theirs, mut primary) = holder(&["one"]);
+    let (dir, mut backup) = store();
+    assert_eq!(backup.take(offered(&primary)).unwrap(), Ok(true));
+    assert_eq!(backup.take(offered(&primary)).unwrap(), Ok(false), "nothing new");
+    assert!(!primary.write_settings(&SEAT.into(), &settings("one")).unwrap(), "nothing changed");
+    primary.write_settings(&SEAT.into(), &settings("two")).unwrap();
+    assert_eq!(backup.take(offered(&primary)).unwrap(), Ok(true));
+    drop(backup);
+    assert_eq!(SeatStore::open(dir.path()).unwrap().get(&SEAT.into()), Some(&offered(&primary)));
+}
+
+#[test]
+fn an_empty_or_reinstalled_primary_cannot_wipe_its_backups() {
+    let (_theirs, primary) = holder(&["one", "two"]);
+    let (_dir, mut backup) = store();
+    backup.take(offered(&primary)).unwrap().unwrap();
+    let (_other, reinstalled) = holder(&["nothing"]);
+    let refused = backup.take(offered(&reinstalled)).unwrap();
+    assert!(matches!(&refused, Err(Refusal::Unrelated { .. })), "{refused:?}");
+    let (_other, older) = holder(&["one"]);
+    assert!(backup.take(offered(&older)).unwrap().is_err(), "a copy from before");
+    assert_eq!(backup.get(&SEAT.into()), Some(&offered(&primary)));
+}
+
+#[test]
+fn settings_that_are_not_those_of_their_revision_are_refused() {
+    let (_theirs, primary) = holder(&["one"]);
+    let (_dir, mut backup) = store();
+    let forged = Copy { settings: "[pairs.EVIL]\n".into(), ..offered(&primary) };
+    assert_eq!(backup.take(forged).unwrap(), Err(Refusal::Forged(SEAT.into())));
+}
+
+#[test]
+fn b5_a_seat_that_is_forgotten_is_gone_from_the_disk() {
+    let (_theirs, primary) = holder(&["one"]);
+    let (dir, mut backup) = store();
+    backup.take(offered(&primary)).unwrap().unwrap();
+    backup.forget(&SEAT.into()).unwrap();
+    assert_eq!(fs::read_dir(dir.path().join("seats")).unwrap().count(), 0);
+    assert!(SeatStore::open(dir.path()).unwrap().get(&SEAT.into()).is_none());
+}
+
+#[test]
+fn a_damaged_file_is_said_and_not_guessed() {
+    let (dir, primary) = holder(&["one"]);
+    drop(primary);
+    let path = dir.path().join("seats").join("PROXY%2FP.json");
+    fs::write(&path, b"{}").unwrap();
+    let error = SeatStore::open(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("damaged"), "{error}");
+}
