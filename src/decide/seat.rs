@@ -4,7 +4,7 @@
 //!            prove (nobody holds it)          Persist … Persisted          prove anew, if that took long
 //!   Idle ─────────────────────────────▶ take ─────────────────────▶ Entering ─────────────────────────▶ Serving
 //!     ▲   silence + witness + probe,     epoch raised                  ▲ start, or after a gap              │ higher epoch heard,
-//!     │   a grant, or an operator        and on the disk               │ (holds it by its record)           │ gap, handed over
+//!     │   a grant, or an operator        and on the disk               │ (holds it by its record)           │ gap, promised and stored
 //!     └──────────────────────── Gone ◀── Leaving ◀─────────────────────┴────────────────────────────────────┘
 //! ```
 //!
@@ -84,6 +84,8 @@ pub struct NodeMachine {
     pending: Option<Pending>,
     /// What is known is not on the disk yet. Only what holds us back takes effect before it is.
     dirty: bool,
+    /// The seats that are this node's to serve by what the disk has, and the epochs.
+    on_disk: BTreeMap<NodeName, Epoch>,
     /// The last record could not be stored; the next attempt is then.
     retry_at: Option<Time>,
     /// The one order that is being carried out (`B15`).
@@ -320,6 +322,16 @@ impl NodeMachine {
             Some((claim.epoch, other.clone()))
         };
         self.peers.iter().filter_map(holds).max().map(|(_, other)| other)
+    }
+
+    /// Who could hand the seat over: who is heard to serve it; else the one who is heard, and holds it by its record, but can't serve it.
+    fn who_can_give(&self, now: Time, name: &NodeName) -> Option<NodeName> {
+        self.heard_holder(now, name).or_else(|| {
+            let holder = self.seats.get(name)?.holder.clone()?;
+            let peer = self.peers.get(&holder)?;
+            let claim = peer.claim(name)?;
+            (self.is_near(now, peer) && !claim.vacant).then_some(holder)
+        })
     }
 
     /// The next epoch of this seat that is this node's to use (see the module's page).

@@ -220,7 +220,10 @@ impl Group {
         match asked {
             Asked::Copy { seat, by, reply } => {
                 tracing::debug!(%seat, %by, "a seat is pulled");
-                let copy = self.served().contains(&seat).then(|| self.arranger.known().get(&seat).cloned()).flatten();
+                // Also what was just granted and is served no more, or can't be served here.
+                let is_ours =
+                    self.machine.seats().any(|(name, its)| *name == seat && its.holder.as_ref() == Some(&self.me));
+                let copy = is_ours.then(|| self.arranger.known().get(&seat).cloned()).flatten();
                 let _gone = reply.send(copy);
             }
             Asked::Records { update, from, reply } if update.by != from => {

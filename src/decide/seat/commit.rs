@@ -3,8 +3,7 @@
 use super::{
     NodeMachine,
     effect::{Effect, Message, NodeRecord, Note, SeatRecord},
-    state::{Entry, Granted, Guest, Phase, Seat},
-    work::GRANT_BACK,
+    state::{Entry, Phase, Promise, Seat},
 };
 use crate::{
     decide::effect::PersistId,
@@ -14,7 +13,7 @@ use crate::{
         seat::{SeatReason, SeatRefusal},
     },
 };
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// A record that could not be stored is tried again after this long.
 const RETRY: Duration = Duration::from_secs(1);
@@ -24,6 +23,8 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(super) struct Pending {
     id: PersistId,
     plan: Plan,
+    /// What [`NodeMachine::on_disk`] is once it is stored.
+    holds: BTreeMap<NodeName, Epoch>,
 }
 
 /// A change of what is in force.
@@ -34,7 +35,7 @@ pub(super) enum Plan {
     /// This node becomes the holder.
     Take { seat: NodeName, epoch: Epoch, reason: SeatReason, adopt: bool, entry: Entry, ordered: bool },
     /// The seat is promised to another node.
-    Grant { seat: NodeName, epoch: Epoch, guest: Guest },
+    Promise { seat: NodeName, promise: Promise },
     /// Another configured role; the seats held become its own, or are released.
     Role { role: Role, own: Option<NodeName> },
 }
@@ -58,8 +59,16 @@ impl NodeMachine {
         let id = PersistId(self.next_persist);
         self.next_persist += 1;
         self.dirty = false;
-        self.effects.push_back(Effect::Persist(id, Box::new(self.record(&plan))));
-        self.pending = Some(Pending { id, plan });
+        let record = self.record(&plan);
+        let holds = self.held_by(&record);
+        self.effects.push_back(Effect::Persist(id, Box::new(record)));
+        self.pending = Some(Pending { id, plan, holds });
+    }
+
+    /// The seats that are this node's to serve by such a record.
+    pub(super) fn held_by(&self, record: &NodeRecord) -> BTreeMap<NodeName, Epoch> {
+        let held = |seat: &&SeatRecord| seat.holder.as_ref() == Some(&self.me) && seat.granted.is_none();
+        record.seats.iter().filter(held).map(|seat| (seat.seat.clone(), seat.epoch)).collect()
     }
 
     /// What was learned is stored when nothing else is.
@@ -91,8 +100,9 @@ impl NodeMachine {
                     }
                 });
             }
-            Plan::Grant { seat, epoch, guest } => {
-                find(&mut record.seats, seat, &|stored| stored.granted = Some((guest.name.clone(), *epoch)));
+            Plan::Promise { seat, promise } => {
+                let granted = (promise.guest.name.clone(), promise.epoch);
+                find(&mut record.seats, seat, &|stored| stored.granted = Some(granted.clone()));
             }
             Plan::Role { role, .. } => {
                 record.role = *role;
@@ -113,12 +123,13 @@ impl NodeMachine {
     }
 
     pub(super) fn persisted(&mut self, now: Time, id: PersistId) {
-        let Some(Pending { plan, .. }) = self.pending.take_if(|pending| pending.id == id) else { return };
+        let Some(Pending { plan, holds, .. }) = self.pending.take_if(|pending| pending.id == id) else { return };
         self.retry_at = None;
+        self.on_disk = holds;
         match plan {
             Plan::Keep => {}
             Plan::Take { .. } => self.commit_take(plan),
-            Plan::Grant { seat, epoch, guest } => self.commit_grant(now, &seat, epoch, &guest),
+            Plan::Promise { seat, promise } => self.commit_promise(now, &seat, promise),
             Plan::Role { role, own } => self.commit_role(role, own),
         }
     }
@@ -153,17 +164,19 @@ impl NodeMachine {
         }
     }
 
-    fn commit_grant(&mut self, now: Time, name: &NodeName, epoch: Epoch, guest: &Guest) {
-        let revision = self.synced.get(name).copied().unwrap_or(0);
+    fn commit_promise(&mut self, now: Time, name: &NodeName, promise: Promise) {
         let Some(seat) = self.seats.get_mut(name) else { return };
-        if seat.phase != Phase::Granting(guest.clone()) {
-            self.dirty = true;
-            return;
+        match &seat.phase {
+            Phase::Promising { guest, serving } if *guest == promise.guest => {
+                if *serving {
+                    return self.let_go(name, SeatReason::HandedOver, Some(promise));
+                }
+                seat.phase = Phase::Idle;
+                self.grant(now, name, promise);
+            }
+            // It was taken, or had to be let go, meanwhile: the promise is none any more.
+            _ => self.dirty = true,
         }
-        seat.phase = Phase::Idle;
-        seat.granted = Some(Granted { to: guest.name.clone(), epoch, until: now + GRANT_BACK });
-        let message = Message::Grant { seat: name.clone(), ask: guest.ask, epoch, revision };
-        self.tell(&guest.name, message);
     }
 
     fn commit_role(&mut self, role: Role, own: Option<NodeName>) {
@@ -212,12 +225,13 @@ impl NodeMachine {
             Plan::Keep => {}
             Plan::Take { ordered, .. } => self.refuse_if(ordered, SeatRefusal::NotStored),
             Plan::Role { .. } => self.refuse_if(true, SeatRefusal::NotStored),
-            Plan::Grant { seat, guest, .. } => {
-                // It stays this node's; it is entered again.
-                if let Some(known) =
-                    self.seats.get_mut(&seat).filter(|known| known.phase == Phase::Granting(guest.clone()))
+            Plan::Promise { seat, promise: Promise { guest, .. } } => {
+                // All stays as it was.
+                if let Some(known) = self.seats.get_mut(&seat)
+                    && let Phase::Promising { guest: promised, serving } = &known.phase
+                    && *promised == guest
                 {
-                    known.phase = Phase::Idle;
+                    known.phase = if *serving { Phase::Serving } else { Phase::Idle };
                 }
                 let why = SeatRefusal::NotStored;
                 self.tell(&guest.name, Message::Refuse { seat, ask: guest.ask, why });

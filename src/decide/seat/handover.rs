@@ -5,7 +5,7 @@
 //!     │ ◀──────── Come ──────────── │   (if the order was given to the holder)
 //!     │ pulls what changed          │
 //!     │ ───────── Want ───────────▶ │
-//!     │                             │ lets go, waits for Gone, stores the promise
+//!     │                             │ stores the promise, lets go, waits for Gone
 //!     │ ◀──── Grant(epoch, rev) ─── │ ── GRANT_BACK ──▶ takes it back under a new epoch
 //!     │ pulls up to rev             │
 //!     │ stores the epoch            │
@@ -100,14 +100,21 @@ impl NodeMachine {
     fn asked(&mut self, from: &NodeName, seat: NodeName, ask: super::AskId, adopt: bool) {
         let invited = |work: &Work| work.seat == seat && matches!(&work.step, Step::Invite { guest } if guest == from);
         let busy = self.work.as_ref().is_some_and(|work| !invited(work));
-        let why = match self.seats.get(&seat).map(|seat| &seat.phase) {
+        let me = &self.me;
+        let why = match self.seats.get_mut(&seat) {
             None => SeatRefusal::NoSuchSeat,
-            Some(Phase::Serving) if busy => SeatRefusal::Busy,
-            Some(Phase::Serving) => {
-                let guest = Guest { name: from.clone(), ask, adopt };
-                return self.let_go(&seat, SeatReason::HandedOver, Some(guest));
-            }
-            Some(_) => SeatRefusal::NotHolder,
+            Some(known) if known.holder.as_ref() != Some(me) || known.granted.is_some() => SeatRefusal::NotHolder,
+            Some(known) => match known.phase {
+                Phase::Leaving(_) => SeatRefusal::NotHolder,
+                Phase::Promising { .. } => SeatRefusal::Busy,
+                _ if busy => SeatRefusal::Busy,
+                // Who holds it and can't serve it gives it away, too.
+                Phase::Serving | Phase::Idle | Phase::Entering(_) => {
+                    let guest = Guest { name: from.clone(), ask, adopt };
+                    known.phase = Phase::Promising { guest, serving: known.is_serving() };
+                    return;
+                }
+            },
         };
         self.tell(from, Message::Refuse { seat, ask, why });
     }

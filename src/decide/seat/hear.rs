@@ -92,8 +92,8 @@ impl NodeMachine {
         }
         self.dirty = true;
         match seat.phase {
-            Phase::Serving => self.let_go(name, SeatReason::Superseded, None),
-            Phase::Entering(_) | Phase::Granting(_) => seat.phase = Phase::Idle,
+            Phase::Serving | Phase::Promising { serving: true, .. } => self.let_go(name, SeatReason::Superseded, None),
+            Phase::Entering(_) | Phase::Promising { .. } => seat.phase = Phase::Idle,
             Phase::Leaving(Some(_)) => seat.phase = Phase::Leaving(None),
             Phase::Leaving(None) | Phase::Idle => {}
         }

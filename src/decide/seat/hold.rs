@@ -4,7 +4,8 @@ use super::{
     NodeMachine,
     commit::Plan,
     effect::{Effect, Message, Note},
-    state::{Entry, Guest, Phase},
+    state::{Entry, Granted, Guest, Phase, Promise},
+    work::GRANT_BACK,
 };
 use crate::model::{NodeName, Time, seat::SeatReason};
 use std::time::Duration;
@@ -27,7 +28,7 @@ impl NodeMachine {
             }
             Phase::Entering(_) => self.enter(now, name),
             Phase::Serving if now >= seat.announce_at => self.announce(now, name),
-            Phase::Granting(guest) if self.pending.is_none() => self.store_grant(name, guest),
+            Phase::Promising { guest, .. } if self.pending.is_none() => self.store_promise(name, guest),
             _ => {}
         }
     }
@@ -42,7 +43,7 @@ impl NodeMachine {
             return;
         }
         // What is not on the disk is not acted on.
-        let stored = !self.dirty && self.pending.is_none();
+        let stored = self.pending.is_none() && self.on_disk.get(name) == Some(&seat.epoch);
         if !stored || (!entry.forced && self.prove(now, name, entry.since).is_err()) {
             return;
         }
@@ -56,10 +57,10 @@ impl NodeMachine {
         self.note(Note::Serving { seat, epoch, reason, degraded });
     }
 
-    /// Stops serving the seat at once; it may be handed to a guest once it is gone.
-    pub(super) fn let_go(&mut self, name: &NodeName, reason: SeatReason, guest: Option<Guest>) {
+    /// Stops serving the seat at once; what was promised is granted once it is gone.
+    pub(super) fn let_go(&mut self, name: &NodeName, reason: SeatReason, promise: Option<Promise>) {
         let Some(seat) = self.seats.get_mut(name).filter(|seat| seat.is_serving()) else { return };
-        seat.phase = Phase::Leaving(guest);
+        seat.phase = Phase::Leaving(promise);
         let (seat, epoch) = (name.clone(), seat.epoch);
         self.effects.push_back(Effect::LetGo { seat: seat.clone() });
         self.effects.push_back(Effect::RunCommand { seat: seat.clone(), holds: false, epoch });
@@ -69,9 +70,12 @@ impl NodeMachine {
     /// The address is removed and the routes are stopped.
     pub(super) fn gone(&mut self, now: Time, name: &NodeName) {
         let Some(seat) = self.seats.get_mut(name) else { return };
-        if let Phase::Leaving(guest) = seat.phase.clone() {
-            seat.phase = guest.map_or(Phase::Idle, Phase::Granting);
-            self.advance_seat(now, name);
+        if let Phase::Leaving(promise) = seat.phase.clone() {
+            seat.phase = Phase::Idle;
+            match promise {
+                Some(promise) => self.grant(now, name, promise),
+                None => self.advance_seat(now, name),
+            }
         }
     }
 
@@ -89,10 +93,20 @@ impl NodeMachine {
         }
     }
 
-    fn store_grant(&mut self, name: &NodeName, guest: Guest) {
+    /// Before anything is let go: a node whose disk is full goes on serving.
+    fn store_promise(&mut self, name: &NodeName, guest: Guest) {
         let Some(seat) = self.seats.get(name) else { return };
         let epoch = self.next_epoch(name, seat.epoch, &guest.name);
-        self.persist(Plan::Grant { seat: name.clone(), epoch, guest });
+        self.persist(Plan::Promise { seat: name.clone(), promise: Promise { guest, epoch } });
+    }
+
+    /// Nobody serves it: it is the guest's for a while, if he takes it up.
+    pub(super) fn grant(&mut self, now: Time, name: &NodeName, promise: Promise) {
+        let revision = self.synced.get(name).copied().unwrap_or(0);
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        let Promise { guest: Guest { name: to, ask, .. }, epoch } = promise;
+        seat.granted = Some(Granted { to: to.clone(), epoch, until: now + GRANT_BACK });
+        self.tell(&to, Message::Grant { seat: name.clone(), ask, epoch, revision });
     }
 
     /// The grant ran out and nobody is heard to hold the seat: it is this node's again, under a new epoch.

@@ -4,7 +4,6 @@ use super::{
     NodeMachine,
     effect::{Effect, Verdict},
     input::Order,
-    state::Phase,
     work::{Step, Work},
 };
 use crate::{
@@ -78,7 +77,7 @@ impl NodeMachine {
             self.begin_step(now, Step::Preflight);
             self.effects.push_back(Effect::Preflight { seat: name.clone() });
             self.fails_with(SeatRefusal::PreflightFailed);
-        } else if self.heard_holder(now, name).is_some() {
+        } else if self.who_can_give(now, name).is_some() {
             // Even then it is handed over, if its holder can.
             self.ask_holder(now);
         } else {
@@ -146,7 +145,7 @@ impl NodeMachine {
     /// Tells another node to ask for the seat.
     pub(super) fn invite(&mut self, now: Time, work: Work, guest: &NodeName) -> Begun {
         let (name, adopt) = (work.seat.clone(), work.adopt);
-        if self.seats.get(&name).is_none_or(|seat| seat.phase != Phase::Serving) {
+        if self.seats.get(&name).is_none_or(|seat| !seat.is_serving()) {
             return refused(SeatRefusal::NotHolder);
         }
         if self.peers.get(guest).is_none_or(|peer| !self.is_near(now, peer)) {

@@ -21,6 +21,7 @@ pub(super) fn machine(start: Start, now: Time) -> NodeMachine {
         synced,
         pending: None,
         dirty: true,
+        on_disk: BTreeMap::new(),
         retry_at: None,
         work: None,
         witnesses: Question::default(),
@@ -50,6 +51,7 @@ pub(super) fn machine(start: Start, now: Time) -> NodeMachine {
 impl NodeMachine {
     fn take_up(&mut self, now: Time, record: NodeRecord) {
         self.role = record.role;
+        self.on_disk = self.held_by(&record);
         for stored in record.seats {
             let mut seat = Seat::new(stored.home);
             seat.epoch = stored.epoch;

@@ -77,10 +77,11 @@ pub(super) enum Phase {
     Entering(Entry),
     /// Clients are accepted.
     Serving,
-    /// The address is being removed; then it is granted to whom it is for.
-    Leaving(Option<Guest>),
-    /// It is gone; the grant is being stored.
-    Granting(Guest),
+    /// It is being promised to a guest: the promise is on its way to the disk, and until it is there all stays as it is. `serving`: clients
+    /// are accepted; else nothing is begun.
+    Promising { guest: Guest, serving: bool },
+    /// The address is being removed; then the seat is granted to whom it was promised.
+    Leaving(Option<Promise>),
 }
 
 /// How a seat is entered.
@@ -92,6 +93,13 @@ pub(super) struct Entry {
     pub(super) forced: bool,
     /// It was granted until then.
     pub(super) deadline: Option<Time>,
+}
+
+/// A promise that is on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Promise {
+    pub(super) guest: Guest,
+    pub(super) epoch: Epoch,
 }
 
 /// Who asked for a seat.
@@ -121,7 +129,7 @@ impl Seat {
     }
 
     pub(super) fn is_serving(&self) -> bool {
-        self.phase == Phase::Serving
+        matches!(self.phase, Phase::Serving | Phase::Promising { serving: true, .. })
     }
 
     /// Held by another node than its own (`G5`).

@@ -155,7 +155,7 @@ impl NodeMachine {
     pub(super) fn ask_holder(&mut self, now: Time) {
         let Some(work) = &self.work else { return };
         let (seat, adopt, force) = (work.seat.clone(), work.adopt, work.force);
-        let Some(holder) = self.heard_holder(now, &seat) else {
+        let Some(holder) = self.who_can_give(now, &seat) else {
             return if force { self.take_by_force(now) } else { self.refuse(SeatRefusal::HolderNotHeard) };
         };
         let ask = self.ask_id();
@@ -191,7 +191,7 @@ impl NodeMachine {
             return self.refuse(SeatRefusal::PreflightFailed);
         }
         work.obstacle = SeatRefusal::NoProof;
-        if self.heard_holder(now, seat).is_some() {
+        if self.who_can_give(now, seat).is_some() {
             self.ask_holder(now);
         } else {
             self.begin_step(now, Step::Prove { since: now });

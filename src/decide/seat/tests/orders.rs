@@ -6,6 +6,10 @@ fn takeover(force: bool) -> Order {
     Order::Takeover { seat: ALPHA.into(), force }
 }
 
+fn want(ask: u64) -> Message {
+    Message::Want { seat: ALPHA.into(), ask: crate::decide::seat::effect::AskId(ask), adopt: false }
+}
+
 #[test]
 fn g3_a_takeover_needs_role_state_sync_and_preflight_each_with_its_own_refusal() {
     let mut world = World::primary();
@@ -122,15 +126,59 @@ fn g6_a_grant_that_is_not_taken_up_is_taken_back() {
     world.other(ALPHA).claims = vec![claim(ALPHA, 2, false)];
     world.run(1.0);
     world.forget();
-    let ask = crate::decide::seat::effect::AskId(9);
-    world.input(Input::Told(ALPHA.into(), Message::Want { seat: ALPHA.into(), ask, adopt: false }));
+    world.input(Input::Told(ALPHA.into(), want(9)));
     let grant = world.told.pop();
     assert!(matches!(grant, Some((_, Message::Grant { epoch: Epoch(3), .. }))), "{grant:?}");
-    assert_eq!(world.done, ["let go", "persist", "tell"], "gone and promised on the disk before it is granted");
+    assert_eq!(world.done, ["persist", "let go", "tell"], "promised on the disk, then gone, then granted");
     world.run(3.5);
     assert_eq!(world.served.len(), 0);
     world.run(2.0);
     assert_eq!(world.served, [Epoch(4)], "neither its old epoch nor the one it gave away");
+}
+
+#[test]
+fn g6_a_holder_that_cannot_store_its_promise_goes_on_serving() {
+    let mut world = World::primary();
+    world.disk_full = true;
+    world.input(Input::Told(BRAVO.into(), want(9)));
+    assert!(matches!(world.told.pop(), Some((_, Message::Refuse { why: SeatRefusal::NotStored, .. }))));
+    world.run(2.0);
+    assert_eq!((world.machine.state(), world.done.contains(&"let go")), (NodeStateName::Online, false));
+    world.disk_full = false;
+    world.input(Input::Told(BRAVO.into(), want(10)));
+    assert!(matches!(world.told.pop(), Some((_, Message::Grant { .. }))), "asked again, it is granted");
+}
+
+#[test]
+fn g3_a_holder_that_cannot_serve_gives_the_seat_away_when_it_is_asked() {
+    // Input: it is well and can't bring up the address. Output: it promises the seat, and does not try any more meanwhile.
+    let mut world = World::primary();
+    world.input(Input::ServeFailed(ALPHA.into()));
+    world.forget();
+    world.input(Input::Told(BRAVO.into(), want(9)));
+    assert!(matches!(world.told.pop(), Some((_, Message::Grant { .. }))));
+    world.run(3.5);
+    assert_eq!((world.done.as_slice(), world.served.len()), (&["persist", "tell"][..], 0));
+
+    // And the other asks it, although it is heard to serve nothing.
+    let mut world = World::backup(false);
+    world.other(ALPHA).claims = vec![claim(ALPHA, 1, false)];
+    world.run(1.0);
+    world.forget();
+    world.order(Order::Takeover { seat: ALPHA.into(), force: false });
+    assert!(matches!(world.told.pop(), Some((_, Message::Want { .. }))));
+}
+
+#[test]
+fn a_full_disk_keeps_no_holder_from_serving_under_the_epoch_that_it_has() {
+    // Input: the disk is full, and the node did not run for so long that it has to look again. Output: it serves again.
+    let mut world = World::primary();
+    world.disk_full = true;
+    world.input(Input::Joined("charlie".into(), Role::Backup));
+    world.input(Input::Gap(Duration::from_secs(5)));
+    assert!(world.done.contains(&"let go"));
+    world.run(5.0);
+    assert_eq!((world.served.last(), world.machine.state()), (Some(&Epoch(1)), NodeStateName::Online));
 }
 
 #[test]
