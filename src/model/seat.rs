@@ -1,8 +1,11 @@
 //! Why a seat changes hands, or does not, and how sure a node is of another's life (design §4).
 
-use super::reason::labelled;
+use super::{Epoch, reason::labelled};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+/// More takeovers than this are no seat's life: a number above it is an error or an attack. It is neither believed nor used, whoever says it.
+pub const HIGHEST_EPOCH: Epoch = Epoch(1 << 22);
 
 labelled! {
     /// How a node stands with one of its peers.
@@ -77,6 +80,8 @@ labelled! {
         CutOff = "cut_off": "no witness answers: this node itself is cut off",
         /// Not dead.
         AddressOwned = "address_owned": "somebody still owns the shared address",
+        /// A node said one that leaves no room.
+        EpochsSpent = "epochs_spent": "no epoch is left above the highest one known of this seat",
         /// The probe or the witnesses gave no answer in time.
         NoProof = "no_proof": "it could not be shown in time that nobody holds the seat",
         /// The holder did not answer.

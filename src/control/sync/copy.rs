@@ -6,11 +6,15 @@ use crate::{
     model::{
         Epoch, NodeName, PairName,
         revision::{Lineage, Revision},
+        seat::HIGHEST_EPOCH,
     },
 };
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// Of a serial, in [`Copy::revision_number`].
+const SERIAL_BITS: u32 = 40;
 
 /// A seat's settings and the state of its pairs, as copied or as one's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,10 +72,11 @@ impl Copy {
         if self.is_genuine() { Ok(()) } else { Err(Refusal::Forged(self.seat.clone())) }
     }
 
-    /// Its revision is the digest of its settings and of the revision before it.
+    /// Its revision is the digest of its settings and of the revision before it, and its numbers are such as nodes count to.
     fn is_genuine(&self) -> bool {
         let settings = Settings::received(self.settings.clone());
-        self.lineage.head() == Some(&settings.revision(self.lineage.parent()))
+        let counted = self.epoch <= HIGHEST_EPOCH && self.serial < 1 << (SERIAL_BITS - 1);
+        counted && self.lineage.head() == Some(&settings.revision(self.lineage.parent()))
     }
 
     /// What `known` says of pairs that this one, which takes its place, knows nothing of: changes of the active upstream that were made
@@ -97,7 +102,7 @@ impl Copy {
     /// [`Self::order`] as one number, which rises from copy to copy.
     #[must_use]
     pub fn revision_number(&self) -> u64 {
-        (self.epoch.0 << 40) | (self.serial & 0xff_ffff_ffff)
+        (self.epoch.0 << SERIAL_BITS) | (self.serial & ((1 << SERIAL_BITS) - 1))
     }
 }
 
@@ -117,8 +122,10 @@ pub enum Refusal {
         /// The revision here.
         ours: String,
     },
-    /// The revision is not that of the settings that came with it.
-    #[error("the settings of seat `{0}` are not those of the revision they came with")]
+    /// The revision is not that of the settings that came with it, or its epoch or serial is none.
+    #[error(
+        "the settings of seat `{0}` are not those of the revision they came with, or its epoch is too high to be one"
+    )]
     Forged(NodeName),
 }
 

@@ -240,7 +240,8 @@ impl SeatStore {
         }
         // Records of pairs that the settings here don't have come with settings that are not here.
         let pairs = Settings::received(known.settings.clone()).names().0;
-        if !alike || update.after != known.serial || update.records.iter().any(|(pair, _)| !pairs.contains(pair)) {
+        let follows = update.after == known.serial && update.after.checked_add(1) == Some(update.serial);
+        if !alike || !follows || update.records.iter().any(|(pair, _)| !pairs.contains(pair)) {
             return Ok(Err(NotApplied::Behind));
         }
         let mut copy = known.clone();

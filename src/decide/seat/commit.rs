@@ -10,7 +10,7 @@ use crate::{
     model::{
         Epoch, NodeName, Time,
         group::Role,
-        seat::{SeatReason, SeatRefusal},
+        seat::{HIGHEST_EPOCH, SeatReason, SeatRefusal},
     },
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -48,6 +48,13 @@ impl Pending {
 }
 
 impl Plan {
+    fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Self::Take { epoch, .. } | Self::Promise { promise: Promise { epoch, .. }, .. } => Some(*epoch),
+            Self::Keep | Self::Role { .. } => None,
+        }
+    }
+
     pub(super) fn take(seat: &NodeName, epoch: Epoch, reason: SeatReason, entry: Entry) -> Self {
         Self::Take { seat: seat.clone(), epoch, reason, adopt: false, entry, ordered: false }
     }
@@ -56,6 +63,10 @@ impl Plan {
 impl NodeMachine {
     /// Sends the change to the disk; nothing of it is in force until it is there.
     pub(super) fn persist(&mut self, plan: Plan) {
+        if plan.epoch().is_some_and(|epoch| epoch > HIGHEST_EPOCH) {
+            // The others would not believe it.
+            return self.give_up(plan, SeatRefusal::EpochsSpent);
+        }
         let id = PersistId(self.next_persist);
         self.next_persist += 1;
         self.dirty = false;
@@ -221,10 +232,15 @@ impl NodeMachine {
         if self.retry_at.replace(now + RETRY).is_none() {
             self.note(Note::NotStored);
         }
+        self.give_up(plan, SeatRefusal::NotStored);
+    }
+
+    /// Nothing of it comes into force.
+    fn give_up(&mut self, plan: Plan, why: SeatRefusal) {
         match plan {
             Plan::Keep => {}
-            Plan::Take { ordered, .. } => self.refuse_if(ordered, SeatRefusal::NotStored),
-            Plan::Role { .. } => self.refuse_if(true, SeatRefusal::NotStored),
+            Plan::Take { ordered, .. } => self.refuse_if(ordered, why),
+            Plan::Role { .. } => self.refuse_if(true, why),
             Plan::Promise { seat, promise: Promise { guest, .. } } => {
                 // All stays as it was.
                 if let Some(known) = self.seats.get_mut(&seat)
@@ -233,7 +249,6 @@ impl NodeMachine {
                 {
                     known.phase = if *serving { Phase::Serving } else { Phase::Idle };
                 }
-                let why = SeatRefusal::NotStored;
                 self.tell(&guest.name, Message::Refuse { seat, ask: guest.ask, why });
             }
         }

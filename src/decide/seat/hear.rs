@@ -10,12 +10,9 @@ use crate::{
     model::{
         Epoch, NodeName, Time,
         group::{Claim, Heartbeat, MOST_SEATS, Role},
-        seat::SeatReason,
+        seat::{HIGHEST_EPOCH, SeatReason},
     },
 };
-
-/// More takeovers than this are no seat's life: a number above it is an error or an attack, and leaves no room for ours.
-const HIGHEST: Epoch = Epoch(1 << 22);
 
 impl NodeMachine {
     pub(super) fn heard(&mut self, now: Time, path: Path, heartbeat: Heartbeat) {
@@ -37,7 +34,7 @@ impl NodeMachine {
 
     fn learn(&mut self, now: Time, node: &NodeName, claim: &Claim) {
         let name = &claim.seat;
-        if claim.epoch > HIGHEST {
+        if claim.epoch > HIGHEST_EPOCH {
             return;
         }
         if !self.seats.contains_key(name) {

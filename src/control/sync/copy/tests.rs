@@ -135,6 +135,25 @@ fn records_of_pairs_that_the_settings_do_not_have_come_with_the_settings() {
 }
 
 #[test]
+fn numbers_that_no_node_counts_to_are_not_taken() {
+    let (mut p, mut b) = (Node::holder(), Node::new());
+    let forged = |change: &dyn Fn(&mut Copy)| {
+        let mut copy = p.copy();
+        change(&mut copy);
+        copy
+    };
+    for copy in [forged(&|copy| copy.epoch = Epoch(u64::MAX)), forged(&|copy| copy.serial = u64::MAX)] {
+        assert_eq!(b.1.take(copy).unwrap(), Err(Refusal::Forged(seat())));
+    }
+    b.takes(p.copy());
+    let update = p.writes("V", 1);
+    for serial in [update.serial + 1, u64::MAX] {
+        assert_eq!(b.applies(&Update { serial, ..update.clone() }), Err(NotApplied::Behind));
+    }
+    assert_eq!(b.applies(&update), Ok(true));
+}
+
+#[test]
 fn after_a_gap_the_whole_is_pulled_first() {
     let (mut p, mut b) = (Node::holder(), Node::new());
     assert_eq!(b.applies(&p.writes("V", 1)), Err(NotApplied::Behind), "nothing is here yet");

@@ -182,6 +182,26 @@ fn a_full_disk_keeps_no_holder_from_serving_under_the_epoch_that_it_has() {
 }
 
 #[test]
+fn nobody_takes_an_epoch_that_the_others_would_not_believe() {
+    let mut world = World::backup(true);
+    let last = crate::model::seat::HIGHEST_EPOCH.0;
+    world.other(ALPHA).claims = vec![claim(ALPHA, last, true)];
+    world.run(1.0);
+    world.silence(ALPHA);
+    world.run(6.0);
+    world.order(takeover(true));
+    assert_eq!((world.refusal(), world.served.len()), (SeatRefusal::EpochsSpent, 0));
+
+    let mut world = displaced();
+    world.order(Order::Reverse { seat: ALPHA.into() });
+    let Some((_, Message::Want { seat, ask, .. })) = world.told.pop() else { panic!("it was not asked") };
+    world.other(BRAVO).claims = vec![claim(ALPHA, 2, false)];
+    world.input(Input::Told(BRAVO.into(), Message::Grant { seat, ask, epoch: Epoch(last + 1), revision: 7 }));
+    world.run(1.0);
+    assert_eq!((world.refusal(), world.served.len()), (SeatRefusal::EpochsSpent, 0));
+}
+
+#[test]
 fn g7_replace_gives_the_seat_a_new_home_and_the_old_node_may_not_return() {
     let peers = [(ALPHA, Role::Primary), ("charlie", Role::Primary)];
     let mut world = World::start(BRAVO, Role::Backup, true, Stored::Nothing, &peers, &[ALPHA]);
