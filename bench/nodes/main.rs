@@ -6,6 +6,10 @@
 #[path = "../../tests/common/mod.rs"]
 mod common;
 mod crowd;
+#[cfg(test)]
+#[path = "../../tests/group/disk.rs"]
+#[allow(dead_code, reason = "no disk is filled here")]
+mod disk;
 mod fault;
 mod group;
 #[path = "../harness/mod.rs"]

@@ -18,6 +18,8 @@ mod conflict;
 #[cfg(test)]
 mod cut;
 #[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod dying;
 #[cfg(test)]
 mod edits;
@@ -31,6 +33,8 @@ mod faults;
 mod fleet;
 #[cfg(test)]
 mod forced;
+#[cfg(test)]
+mod full;
 #[cfg(test)]
 #[path = "../alerts/hook.rs"]
 #[allow(dead_code, reason = "the tests of alerts use more of it")]

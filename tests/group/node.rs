@@ -2,6 +2,7 @@
 
 use crate::{
     common::{admin::Admin, eventually, proxy::Proxy, throughout},
+    disk::{Full, SmallDisk},
     lab::Lab,
     rig::{NETWORK, SHARED},
 };
@@ -26,6 +27,8 @@ pub(crate) struct Wishes {
     pub(crate) more: String,
     /// What the program is executed by.
     pub(crate) wrapper: Vec<String>,
+    /// Its `state_dir` is on a small disk of its own.
+    pub(crate) small_disk: bool,
 }
 
 /// A holder that is silent for so long is taken for dead.
@@ -42,6 +45,7 @@ impl Default for Wishes {
             sync: "interval = \"2s\", alert_after = \"15m\"",
             more: String::new(),
             wrapper: Vec::new(),
+            small_disk: false,
         }
     }
 }
@@ -61,6 +65,8 @@ pub(crate) struct Node {
     /// The address of its seat, or of the one it protects.
     shared: &'static str,
     pub(crate) proxy: Proxy,
+    /// Where its state is, if it wished that.
+    disk: Option<SmallDisk>,
     /// Its API's socket is there.
     _dir: TempDir,
 }
@@ -81,7 +87,8 @@ impl Node {
         let mut wrapper = ["ip", "netns", "exec", &namespace].map(Into::into).to_vec();
         wrapper.extend(wishes.wrapper.iter().map(Into::into));
         let proxy = Proxy::at(wishes.route(), admin, wrapper, "");
-        let node = Self { name, ip, shared: wishes.shared, proxy, _dir: dir };
+        let disk = wishes.small_disk.then(|| SmallDisk::at(proxy.dir().join("state")));
+        let node = Self { name, ip, shared: wishes.shared, proxy, disk, _dir: dir };
         node.configure(role, seat, wishes);
         node
     }
@@ -106,6 +113,12 @@ impl Node {
         let file = dir.join("pairing.key");
         fs::write(&file, key).expect("the key can be written");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("a mode");
+    }
+
+    /// Not a byte more can be written below its `state_dir` until what this gives is dropped.
+    #[track_caller]
+    pub(crate) fn fill_disk(&self) -> Full {
+        self.disk.as_ref().expect("it wished a small disk").fill()
     }
 
     /// Starts it and waits until its API answers.

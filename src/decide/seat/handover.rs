@@ -91,7 +91,8 @@ impl NodeMachine {
         } else {
             (Order::Reverse { seat: seat.clone() }, SeatReason::Reversed)
         };
-        self.work = Some(Work::new(now, None, order, seat.clone(), reason).adopting(adopt));
+        let work = Work::new(now, None, order, seat.clone(), reason).adopting(adopt);
+        self.work = Some(Work { inviter: Some(from.clone()), ..work });
         self.begin_step(now, Step::Pull);
         self.pull(now, &seat);
     }

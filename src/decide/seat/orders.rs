@@ -31,6 +31,7 @@ impl Work {
             adopt: false,
             step: Step::Store,
             deadline: now + Duration::from_secs(10),
+            inviter: None,
             replaces: None,
             obstacle: SeatRefusal::NoAnswer,
         }

@@ -35,6 +35,8 @@ pub(super) struct Work {
     pub(super) adopt: bool,
     pub(super) step: Step,
     pub(super) deadline: Time,
+    /// Who told this node to ask for the seat, and wants to know if nothing comes of it.
+    pub(super) inviter: Option<NodeName>,
     /// Whose own the seat was when the order came.
     pub(super) replaces: Option<NodeName>,
     /// What stands against it for now.
@@ -228,6 +230,9 @@ impl NodeMachine {
 
     fn end_work(&mut self, verdict: Verdict) {
         if let Some(work) = self.work.take() {
+            if let (Some(inviter), Verdict::Refused(why)) = (&work.inviter, &verdict) {
+                self.tell(inviter, Message::Refuse { seat: work.seat.clone(), ask: AskId(0), why: *why });
+            }
             self.answer(work.ticket, work.order, work.force, verdict);
         }
     }

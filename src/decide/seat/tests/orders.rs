@@ -106,6 +106,15 @@ fn g6_a_returning_node_that_hears_no_holder_yet_says_so() {
 }
 
 #[test]
+fn g6_who_told_a_node_to_come_learns_why_nothing_comes_of_it() {
+    let mut world = displaced();
+    world.input(Input::Told(BRAVO.into(), Message::Come { seat: ALPHA.into(), adopt: false }));
+    let Some((_, Message::Want { seat, ask, .. })) = world.told.pop() else { panic!("it was not asked") };
+    world.input(Input::Told(BRAVO.into(), Message::Refuse { seat, ask, why: SeatRefusal::NotStored }));
+    assert!(matches!(world.told.pop(), Some((_, Message::Refuse { why: SeatRefusal::NotStored, .. }))));
+}
+
+#[test]
 fn g6_a_grant_that_comes_too_late_is_not_taken_up() {
     let mut world = displaced();
     world.order(Order::Reverse { seat: ALPHA.into() });

@@ -1,0 +1,88 @@
+//! Nodes whose disk is full, and what must hold nevertheless.
+
+use crate::{
+    common::{eventually, proxy::PAIR, throughout, within},
+    node::Wishes,
+    rig::{Rig, by_hand},
+};
+use failback::model::{Side, view::group::GroupView};
+use std::time::Duration;
+
+fn on_small_disk(wishes: Wishes) -> Wishes {
+    Wishes { small_disk: true, ..wishes }
+}
+
+fn warns_of_disk(group: &GroupView) -> bool {
+    group.warnings.iter().any(|warning| warning.contains("can't write down what changed"))
+}
+
+#[test]
+fn x4_a_side_that_the_holders_disk_could_not_take_down_is_kept_through_a_takeover() {
+    let mut rig = Rig::joined_with(&on_small_disk(Wishes::default()), &Wishes::default());
+    let full = rig.a.fill_disk();
+    rig.primary.kill();
+    let failed_over = rig.a.proxy.settled_on(Side::Backup);
+    within(Duration::from_secs(5), "the backup node knows", || {
+        let pair = rig.b.proxy.pair();
+        (pair.active_side == Side::Backup && pair.epoch == failed_over.epoch).then_some(())
+    });
+    rig.a.until("it warns", warns_of_disk);
+    rig.lab.on("primary", || rig.primary.revive());
+    rig.a.proxy.until_admissible("AGG_B");
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    rig.until_reached("AGG_B");
+    let pair = rig.b.proxy.pair();
+    assert_eq!((pair.active_side, pair.epoch), (Side::Backup, failed_over.epoch));
+    full.make_room();
+}
+
+#[test]
+fn x4_what_a_full_disk_did_not_take_is_there_after_room_was_made_and_a_restart() {
+    let mut rig = Rig::joined_with(&on_small_disk(by_hand()), &by_hand());
+    let full = rig.a.fill_disk();
+    rig.primary.kill();
+    let failed_over = rig.a.proxy.settled_on(Side::Backup);
+    rig.a.until("it warns", warns_of_disk);
+    full.make_room();
+    rig.a.until("the warning is over", |group| !warns_of_disk(group));
+    eventually("the others have it", || rig.a.seat(&rig.a)?.replicated.then_some(()));
+    rig.lab.on("primary", || rig.primary.revive());
+    rig.kill_a();
+    rig.a.launch();
+    rig.until_reached("AGG_B");
+    let pair = rig.a.proxy.pair();
+    assert_eq!((pair.active_side, pair.epoch), (Side::Backup, failed_over.epoch));
+    assert!(rig.a.proxy.admin.resync(PAIR, "{}").accepted, "and goes on from there");
+    eventually("the backup node follows", || (rig.b.proxy.pair().active_side == Side::Primary).then_some(()));
+}
+
+#[test]
+fn g6_a_holder_whose_disk_is_full_refuses_to_reverse_and_goes_on_serving() {
+    let mut rig = Rig::joined_with(&Wishes::default(), &on_small_disk(Wishes::default()));
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    rig.a_returns();
+    rig.synced_from_b(&rig.a);
+    let full = rig.b.fill_disk();
+    let said = rig.b.refuses(&["reverse", "A"]);
+    assert!(said.contains("stor"), "{said}");
+    throughout(Duration::from_secs(3), "it goes on serving", || rig.serves().as_deref() == Some("AGG_P"));
+    full.make_room();
+    rig.b.order(&["reverse", "A"]);
+    rig.a.until_serves(&rig.a);
+    rig.until_reached("AGG_P");
+}
+
+#[test]
+fn g3_a_holder_that_is_well_and_cannot_listen_hands_its_seat_over_when_it_is_ordered() {
+    let mut rig = Rig::joined();
+    rig.kill_a();
+    let _in_the_way = rig.lab.server("OTHER", "a", "0.0.0.0:4100");
+    rig.a.launch();
+    let warned = |group: &GroupView| group.warnings.iter().any(|warning| warning.contains("can't serve seat A"));
+    rig.a.until("it warns", warned);
+    rig.b.order(&["takeover", "A"]);
+    rig.b.until_serves(&rig.a);
+    rig.until_reached("AGG_P");
+}
