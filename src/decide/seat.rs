@@ -43,6 +43,7 @@ mod state;
 mod succeed;
 #[cfg(test)]
 mod tests;
+mod unable;
 mod work;
 
 pub use resolve::RoleConflict;

@@ -76,7 +76,7 @@ fn g6_a_holder_whose_disk_is_full_refuses_to_reverse_and_goes_on_serving() {
 
 #[test]
 fn g3_a_holder_that_is_well_and_cannot_listen_hands_its_seat_over_when_it_is_ordered() {
-    let mut rig = Rig::joined();
+    let mut rig = Rig::joined_by_hand();
     rig.kill_a();
     let _in_the_way = rig.lab.server("OTHER", "a", "0.0.0.0:4100");
     rig.a.launch();
@@ -85,4 +85,28 @@ fn g3_a_holder_that_is_well_and_cannot_listen_hands_its_seat_over_when_it_is_ord
     rig.b.order(&["takeover", "A"]);
     rig.b.until_serves(&rig.a);
     rig.until_reached("AGG_P");
+}
+
+#[test]
+fn b8_a_holder_that_is_well_and_cannot_listen_hands_its_seat_over_by_itself() {
+    let mut rig = Rig::joined();
+    rig.primary.kill();
+    let failed_over = rig.a.proxy.settled_on(Side::Backup);
+    rig.lab.on("primary", || rig.primary.revive());
+    // Nobody is missed: the holder begins alone, and the other hears it from its own beginning.
+    rig.b.proxy.kill();
+    rig.kill_a();
+    let in_the_way = rig.lab.server("OTHER", "a", "0.0.0.0:4100");
+    rig.a.launch();
+    rig.b.launch();
+    rig.b.until_serves(&rig.a);
+    rig.until_reached("AGG_B");
+    assert!(rig.a.told_of("asked_to_come") > 0, "it was asked to");
+    let pair = rig.b.proxy.pair();
+    assert_eq!((pair.active_side, pair.epoch), (Side::Backup, failed_over.epoch));
+    drop(in_the_way);
+    throughout(Duration::from_secs(3), "it is not taken back", || rig.serves().as_deref() == Some("AGG_B"));
+    rig.b.order(&["reverse", "A"]);
+    rig.a.until_serves(&rig.a);
+    rig.until_reached("AGG_B");
 }

@@ -202,7 +202,7 @@ fn a_node_is_poked_and_told_by_who_is_known_to_ask_and_says_what_it_is() {
     p.pokes(&b.node.name).unwrap();
     b.hears(&format!("P pokes {}", seat()));
     let grant = Message::Grant { seat: seat(), ask: AskId(7), epoch: Epoch(3), revision: u64::MAX };
-    for message in [Message::Come { seat: seat(), adopt: true }, grant] {
+    for message in [Message::Come { seat: seat(), adopt: true, unable: false }, grant] {
         b.tells(&p, &message).unwrap();
         p.hears(&format!("B tells {message:?}"));
     }

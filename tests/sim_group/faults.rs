@@ -29,6 +29,8 @@ pub(crate) enum Fault {
     KillAfter(usize, usize),
     DiskFull(usize),
     DiskSlow(usize),
+    /// It can't bring up routes or address.
+    Unable(usize),
 }
 
 impl World {
@@ -49,7 +51,7 @@ impl World {
         let node = self.chance.below(count);
         let other = (node + 1 + self.chance.below(count - 1)) % count;
         let span = self.chance.pick(&[400, 1500, 5000, 9000]);
-        match self.chance.below(12) {
+        match self.chance.below(13) {
             0 => Fault::Cut { from: node, to: other, paths: [true, false] },
             1 => Fault::Cut { from: node, to: other, paths: [false, true] },
             2 => Fault::Cut { from: node, to: other, paths: [true, true] },
@@ -60,6 +62,7 @@ impl World {
             8 => Fault::Kill(node),
             9 => Fault::KillAfter(node, self.chance.below(30)),
             10 => Fault::DiskFull(node),
+            11 => Fault::Unable(node),
             _ => Fault::DiskSlow(node),
         }
     }
@@ -105,6 +108,7 @@ impl World {
             }
             Fault::DiskFull(node) => self.nodes[node].disk_full = on,
             Fault::DiskSlow(node) => self.nodes[node].disk_slow = on,
+            Fault::Unable(node) => self.nodes[node].unable = on,
             Fault::Freeze(..) | Fault::Kill(_) | Fault::KillAfter(..) => {}
         }
         self.watch_isolation();
@@ -141,7 +145,7 @@ impl World {
         self.cut = Default::default();
         self.witness_cut = Default::default();
         for node in &mut self.nodes {
-            (node.disk_full, node.disk_slow, node.dies_after) = (false, false, None);
+            (node.disk_full, node.disk_slow, node.unable, node.dies_after) = (false, false, false, None);
             node.frozen.1 = node.frozen.1.min(self.now);
         }
         self.watch_isolation();

@@ -31,6 +31,7 @@ pub(crate) struct Node {
     pub(crate) writing: VecDeque<(PersistId, NodeRecord)>,
     pub(crate) disk_full: bool,
     pub(crate) disk_slow: bool,
+    pub(crate) unable: bool,
     pub(crate) dies_after: Option<usize>,
     /// Seats it accepts clients for, and under which epoch.
     pub(crate) accepts: BTreeMap<NodeName, Epoch>,
@@ -57,6 +58,7 @@ impl Node {
             writing: VecDeque::new(),
             disk_full: false,
             disk_slow: false,
+            unable: false,
             dies_after: None,
             accepts: BTreeMap::new(),
             chains: BTreeMap::new(),
@@ -216,7 +218,11 @@ impl World {
             Effect::Beat(beat) => self.beats(number, beat),
             Effect::Serve { seat, epoch } => {
                 self.judge_serve(number, &seat, epoch);
-                self.nodes[number].accepts.insert(seat, epoch);
+                self.nodes[number].accepts.insert(seat.clone(), epoch);
+                if self.nodes[number].unable {
+                    let wait = self.chance.millis(1, 50);
+                    self.tell(number, wait, Input::ServeFailed(seat));
+                }
             }
             Effect::LetGo { seat } => {
                 self.nodes[number].accepts.remove(&seat);
@@ -354,5 +360,5 @@ impl World {
 
 /// Was the seat handed over, with all that its last holder wrote?
 pub(crate) fn is_handed_over(reason: SeatReason) -> bool {
-    matches!(reason, SeatReason::Reversed | SeatReason::Replaced)
+    matches!(reason, SeatReason::Reversed | SeatReason::Replaced | SeatReason::HolderUnable)
 }

@@ -47,6 +47,9 @@ pub(super) fn story(me: &NodeName, note: &Note, by: Option<&str>) -> Story {
         Note::HeldBack { seat, why } => {
             ("held_back", true, format!("{me} does not take over seat {seat}: {}", why.words()))
         }
+        Note::AskedToCome { seat, guest } => {
+            ("asked_to_come", true, format!("{me} can't serve seat {seat} and asks {guest} to take it"))
+        }
         Note::Conflict { seat, other, epoch, lets_go } => {
             let who = if *lets_go { me } else { other };
             ("conflict", true, format!("{other} holds seat {seat} too (epoch {epoch}); {who} lets go"))

@@ -84,10 +84,7 @@ impl NodeMachine {
 
     /// What was learned is stored when nothing else is.
     pub(super) fn store_what_is_known(&mut self, now: Time) {
-        if self.retry_at.is_some_and(|at| now >= at) {
-            self.retry_at = None;
-        }
-        if self.dirty && self.pending.is_none() && self.retry_at.is_none() {
+        if self.dirty && self.pending.is_none() && self.retry_at.is_none_or(|at| now >= at) {
             self.persist(Plan::Keep);
         }
     }

@@ -91,12 +91,14 @@ pub struct Beat {
 /// What nodes tell each other to hand a seat over, serially (`B12`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
-    /// "Ask me for this seat": an operator at the holder ordered `reverse`, `replace` or another role.
+    /// "Ask me for this seat": an operator at the holder ordered `reverse`, `replace` or another role, or the holder can't serve it.
     Come {
         /// Which.
         seat: NodeName,
         /// Shall it become the other's own?
         adopt: bool,
+        /// No operator: the holder can't serve it.
+        unable: bool,
     },
     /// "Let go of this seat and grant it to me."
     Want {
@@ -215,6 +217,13 @@ pub enum Note {
         seat: NodeName,
         /// Why not.
         why: SeatRefusal,
+    },
+    /// This node holds the seat, can't serve it, and asks another to take it.
+    AskedToCome {
+        /// Which.
+        seat: NodeName,
+        /// Who is asked.
+        guest: NodeName,
     },
     /// Two nodes hold one seat (`B14`).
     Conflict {

@@ -31,7 +31,8 @@ impl NodeMachine {
             return;
         }
         match message {
-            Message::Come { seat, adopt } => self.invited(now, from, seat, adopt),
+            Message::Come { seat, unable: true, .. } => self.asked_to_help(now, from, seat),
+            Message::Come { seat, adopt, unable: false } => self.invited(now, from, seat, adopt),
             Message::Want { seat, ask, adopt } => self.asked(from, seat, ask, adopt),
             Message::Grant { seat, ask, epoch, revision } => {
                 let Some(began) = self.is_answer(&seat, ask) else { return };

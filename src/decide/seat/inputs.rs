@@ -6,11 +6,7 @@ use super::{
     input::{Input, Owner},
     state::{Peer, Phase},
 };
-use crate::model::{NodeName, Time, seat::SeatReason};
-use std::time::Duration;
-
-/// Routes or an address that could not be brought up are tried again after this long.
-const SERVE_AGAIN: Duration = Duration::from_secs(2);
+use crate::model::{NodeName, Time};
 
 impl NodeMachine {
     pub(super) fn take_in(&mut self, now: Time, input: Input) {
@@ -43,13 +39,7 @@ impl NodeMachine {
             Input::Preflight { seat, reached } => self.preflight(now, &seat, reached),
             Input::Told(name, message) => self.told(now, &name, message),
             Input::Gone(name) => self.gone(now, &name),
-            Input::ServeFailed(name) => {
-                let serving = self.seats.get_mut(&name).filter(|seat| seat.is_serving());
-                if let Some(seat) = serving {
-                    seat.retry_at = Some(now + SERVE_AGAIN);
-                    self.let_go(&name, SeatReason::ServeFailed, None);
-                }
-            }
+            Input::ServeFailed(name) => self.serve_failed(now, &name),
             Input::Reconfigured(spec) => self.spec = spec,
         }
     }

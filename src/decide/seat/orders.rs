@@ -154,7 +154,7 @@ impl NodeMachine {
         }
         self.work = Some(work);
         self.begin_step(now, Step::Invite { guest: guest.clone() });
-        self.tell(guest, super::effect::Message::Come { seat: name, adopt });
+        self.tell(guest, super::effect::Message::Come { seat: name, adopt, unable: false });
         Ok(())
     }
 }

@@ -57,6 +57,8 @@ pub(super) struct Seat {
     pub(super) announce_at: Time,
     /// Bringing it up failed: not again before then.
     pub(super) retry_at: Option<Time>,
+    /// Since when it can't be brought up here.
+    pub(super) unable: Option<super::unable::Unable>,
 }
 
 /// Let go and promised to another.
@@ -125,6 +127,7 @@ impl Seat {
             conflict: None,
             announce_at: Time::ZERO,
             retry_at: None,
+            unable: None,
         }
     }
 

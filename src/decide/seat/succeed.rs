@@ -63,7 +63,7 @@ impl NodeMachine {
     }
 
     /// What keeps this node from taking over by itself, whatever the world is like.
-    fn held_back(&self, name: &NodeName) -> Option<SeatRefusal> {
+    pub(super) fn held_back(&self, name: &NodeName) -> Option<SeatRefusal> {
         let seat = self.seats.get(name)?;
         if self.role != Role::Backup {
             Some(SeatRefusal::NotBackup)

@@ -100,7 +100,7 @@ fn g6_a_returning_node_that_hears_no_holder_yet_says_so() {
     let mut world = World::returning();
     world.order(Order::Reverse { seat: ALPHA.into() });
     assert_eq!(world.refusal(), SeatRefusal::HolderNotHeard);
-    world.input(Input::Told(BRAVO.into(), Message::Come { seat: ALPHA.into(), adopt: false }));
+    world.input(Input::Told(BRAVO.into(), Message::Come { seat: ALPHA.into(), adopt: false, unable: false }));
     let Some((_, Message::Refuse { why, .. })) = world.told.pop() else { panic!("it was not refused") };
     assert_eq!(why, SeatRefusal::NotHeardThere);
 }
@@ -108,7 +108,7 @@ fn g6_a_returning_node_that_hears_no_holder_yet_says_so() {
 #[test]
 fn g6_who_told_a_node_to_come_learns_why_nothing_comes_of_it() {
     let mut world = displaced();
-    world.input(Input::Told(BRAVO.into(), Message::Come { seat: ALPHA.into(), adopt: false }));
+    world.input(Input::Told(BRAVO.into(), Message::Come { seat: ALPHA.into(), adopt: false, unable: false }));
     let Some((_, Message::Want { seat, ask, .. })) = world.told.pop() else { panic!("it was not asked") };
     world.input(Input::Told(BRAVO.into(), Message::Refuse { seat, ask, why: SeatRefusal::NotStored }));
     assert!(matches!(world.told.pop(), Some((_, Message::Refuse { why: SeatRefusal::NotStored, .. }))));

@@ -1,0 +1,74 @@
+//! A holder that is well and can't serve its seat: its routes or its address can't be brought up. It tries again, and once that has failed
+//! for as long as a silence would have to last, it asks a backup node to take the seat, as if an operator had ordered it there. A seat
+//! that is not with its own node stays where it is: nobody hands it to and fro.
+
+use super::{
+    NodeMachine,
+    effect::{Effect, Message, Note},
+    input::Order,
+    work::{Step, Work},
+};
+use crate::model::{
+    NodeName, Time,
+    group::{NodeStateName, Role},
+    seat::{SeatReason, SeatRefusal},
+};
+use std::time::Duration;
+
+/// Routes or an address that could not be brought up are tried again after this long.
+const SERVE_AGAIN: Duration = Duration::from_secs(2);
+/// A failure so long after the one before is a new trouble.
+const FORGOTTEN: Duration = Duration::from_secs(10);
+/// Who was asked and did not come is asked again after this long.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+
+/// A seat could not be served.
+#[derive(Debug)]
+pub(super) struct Unable {
+    since: Time,
+    last: Time,
+    asked: Option<Time>,
+}
+
+impl NodeMachine {
+    pub(super) fn serve_failed(&mut self, now: Time, name: &NodeName) {
+        let Some(seat) = self.seats.get_mut(name).filter(|seat| seat.is_serving()) else { return };
+        seat.retry_at = Some(now + SERVE_AGAIN);
+        let before = seat.unable.take().filter(|its| now.since(its.last) < FORGOTTEN);
+        let mut unable = Unable { last: now, ..before.unwrap_or(Unable { since: now, last: now, asked: None }) };
+        let lasts = now.since(unable.since) >= self.spec.primary_timeout;
+        let help = lasts && unable.asked.is_none_or(|at| now.since(at) >= ASK_AGAIN) && !seat.is_degraded();
+        if help {
+            unable.asked = Some(now);
+        }
+        seat.unable = Some(unable);
+        self.let_go(name, SeatReason::ServeFailed, None);
+        if help && let Some(guest) = self.who_stands_by(now) {
+            self.note(Note::AskedToCome { seat: name.clone(), guest: guest.clone() });
+            self.tell(&guest, Message::Come { seat: name.clone(), adopt: false, unable: true });
+        }
+    }
+
+    fn who_stands_by(&self, now: Time) -> Option<NodeName> {
+        let backups = self.peers.iter().filter(|(_, peer)| peer.role == Role::Backup && self.is_near(now, peer));
+        backups.min_by_key(|(name, peer)| (peer.state != NodeStateName::Standby, *name)).map(|(name, _)| name.clone())
+    }
+
+    /// The holder can't serve, and asks this node to: what holds it back from a takeover by itself holds it back here.
+    pub(super) fn asked_to_help(&mut self, now: Time, from: &NodeName, seat: NodeName) {
+        let why = match self.held_back(&seat) {
+            _ if self.is_busy() => SeatRefusal::Busy,
+            _ if self.who_can_give(now, &seat).as_ref() != Some(from) => SeatRefusal::NotHolder,
+            Some(why) => why,
+            None => {
+                let order = Order::Takeover { seat: seat.clone(), force: false };
+                let work = Work::new(now, None, order, seat.clone(), SeatReason::HolderUnable);
+                self.work = Some(Work { inviter: Some(from.clone()), ..work });
+                self.begin_step(now, Step::Preflight);
+                self.fails_with(SeatRefusal::PreflightFailed);
+                return self.effects.push_back(Effect::Preflight { seat });
+            }
+        };
+        self.tell(from, Message::Refuse { seat, ask: super::AskId(0), why });
+    }
+}
