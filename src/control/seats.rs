@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     decide::effect::PairRecord,
-    model::{NodeName, PairName, RouteName, alert::Alert, view::ReloadAnswer},
+    model::{Epoch, NodeName, PairName, RouteName, alert::Alert, view::ReloadAnswer},
 };
 use std::{
     collections::BTreeMap,
@@ -75,6 +75,8 @@ pub enum SeatOrder {
     Close(NodeName, oneshot::Sender<()>),
     /// What the node that serves the seat has acted on.
     Records(NodeName, Vec<(PairName, PairRecord)>),
+    /// Epochs that a node which is given up acted under, in this seat.
+    Outnumbered(NodeName, BTreeMap<PairName, Epoch>),
     /// May pairs change sides by themselves?
     MayChange(bool),
     /// Who holds the seats, as far as is known: whom to ask.

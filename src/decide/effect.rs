@@ -224,6 +224,8 @@ pub enum Note {
     Migration(String),
     /// The machine noticed that it had not been watching.
     Gap(Duration),
+    /// Another node acted under this epoch, or a lower one, while the two were parted: the pair's rises above it.
+    Outnumbered(Epoch),
     /// It is not sure any more that a server is the one it was; in words.
     Identity(String),
     /// A record could not be stored; nothing was changed.

@@ -55,6 +55,9 @@ pub enum Input {
         /// Every worker has seen the order and none has a condemned session or dial left.
         confirmed: bool,
     },
+    /// Another node acted under this epoch of the pair while the two were parted, and what it did is given up: no number may mean two
+    /// things, so this pair's epoch rises above it. Its side stays.
+    Outnumbered(Epoch),
     /// The record is on stable storage.
     Persisted(PersistId),
     /// The record could not be stored; the machine tries again later and acts on nothing until then.

@@ -34,7 +34,7 @@ use super::{
     timers::{self, Jitter},
     upstream::Upstream,
 };
-use crate::model::{Time, UpstreamName, spec::PairSpec, view::PairStateName as State};
+use crate::model::{Epoch, Time, UpstreamName, spec::PairSpec, view::PairStateName as State};
 use std::{collections::VecDeque, time::Duration};
 
 /// A record that could not be stored is tried again after this long.
@@ -60,6 +60,8 @@ pub struct PairMachine {
     doubt: Option<String>,
     /// The state the journal had, until the record of the restart is on the disk.
     taken_up: Option<State>,
+    /// An epoch that another node acted under: ours has to be above it.
+    above: Option<Epoch>,
     /// The record on the disk has to be written anew, though nothing that is in force changed.
     rewrite: bool,
     /// The last record could not be stored; the next attempt is then.
@@ -213,6 +215,7 @@ impl PairMachine {
             .or_else(|| self.plan_signal(now))
             .or_else(|| self.plan_failback(now))
             .or_else(|| self.plan_migration(now))
+            .or_else(|| self.plan_above())
             .or_else(|| self.plan_rewrite())
     }
 

@@ -201,7 +201,9 @@ fn x4_a_side_that_was_changed_behind_a_cut_is_given_up_and_told() {
     let told = eventually("it is told", || rig.a.proxy.events_of("diverged").pop());
     let said = told.message;
     assert!(said.contains("AGG_B") && said.contains(&format!("epoch {}", changed.epoch)), "{said}");
-    assert_eq!(rig.b.proxy.pair().active_side, Side::Primary);
+    let pair = rig.b.proxy.pair();
+    assert_eq!(pair.active_side, Side::Primary);
+    assert!(pair.epoch > changed.epoch, "a signal about {} would be taken for one about {}", changed.epoch, pair.epoch);
     rig.follows(&rig.b);
     rig.until_reached("AGG_P");
 }

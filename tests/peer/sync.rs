@@ -7,7 +7,9 @@ use crate::{
 use failback::{
     control::{
         peer::CallError,
-        sync::{self, About, Asked, Declined, NotApplied, Pushed, SeatStore, Settings, SyncError, Update, Verdict},
+        sync::{
+            self, About, Asked, Declined, GivenUp, NotApplied, Pushed, SeatStore, Settings, SyncError, Update, Verdict,
+        },
     },
     decide::{
         effect::PairRecord,
@@ -106,6 +108,7 @@ fn answer(name: &str, mut questions: Receiver<Asked>, store: &Mutex<SeatStore>, 
                 let _gone = reply.send(done);
             }
             Asked::Pulled { by, verdict } => hear(format!("{by} pulled {}: {:?}", verdict.seat, verdict.refused)),
+            Asked::GivenUp { given_up, by } => hear(format!("{by} gives up {:?}", given_up.epochs)),
             Asked::Changed { seat, from } => hear(format!("{from} pokes {seat}")),
             Asked::Told { from, message } => hear(format!("{from} tells {message:?}")),
             Asked::About { reply } => {
@@ -213,6 +216,10 @@ fn a_node_is_poked_and_told_by_who_is_known_to_ask_and_says_what_it_is() {
         b.node.with(|links| async move { sync::pulled(&links, &name, &verdict).await }).unwrap();
         p.hears(&words);
     }
+    let given_up = GivenUp { seat: seat(), epochs: [("V".into(), Epoch(7))].into() };
+    let (giver, words) = (p.node.name.clone(), format!("B gives up {:?}", given_up.epochs));
+    b.node.with(|links| async move { sync::give_up(&links, &giver, &given_up).await }).unwrap();
+    p.hears(&words);
     let name = b.node.name.clone();
     let said = p.node.with(|links| async move { sync::about(&links, &name).await }).unwrap();
     assert_eq!(said, about("B"));

@@ -16,7 +16,7 @@ use crate::{
         effect::{PairRecord, PersistId},
         input::{Input, Stored},
     },
-    model::{NodeName, PairName, RouteName, alert::Alert, view::HealthName},
+    model::{Epoch, NodeName, PairName, RouteName, alert::Alert, view::HealthName},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -114,6 +114,7 @@ impl Driver {
             }
             SeatOrder::Close(seat, reply) => self.close_seat(&seat, reply),
             SeatOrder::Records(seat, records) => self.records_of(&seat, records),
+            SeatOrder::Outnumbered(seat, epochs) => self.outnumbered(&seat, epochs),
             SeatOrder::MayChange(may) => self.may_change(may),
             SeatOrder::Holders(holders) => {
                 if let Some(seats) = &mut self.seats {
@@ -263,6 +264,15 @@ impl Driver {
                 self.forget_pair(&name);
                 self.departed.remove(&name);
                 self.begin_pair(&name);
+            }
+        }
+    }
+
+    fn outnumbered(&mut self, seat: &NodeName, epochs: BTreeMap<PairName, Epoch>) {
+        if self.seats.as_ref().is_some_and(|seats| seats.open.contains(seat)) {
+            let ours = self.pairs_of(seat);
+            for (pair, epoch) in epochs.into_iter().filter(|(pair, _)| ours.contains(pair)) {
+                self.input(&pair, Input::Outnumbered(epoch));
             }
         }
     }

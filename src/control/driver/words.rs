@@ -61,6 +61,13 @@ pub(super) fn story(spec: &PairSpec, note: &Note, by: Option<&str>) -> Story {
             ("latched", None, message, true)
         }
         Note::Migration(words) => ("migration", None, format!("{pair}: {words}"), false),
+        Note::Outnumbered(epoch) => {
+            let message = format!(
+                "{pair}: while the nodes were parted another one acted under epoch {epoch}: the epoch rises above it, so that no signal about that is \
+                 taken for one about this"
+            );
+            ("outnumbered", None, message, true)
+        }
         Note::Gap(span) => {
             let message = format!("{pair}: nobody watched for {:.3} s", span.as_secs_f64());
             ("gap", None, message, true)

@@ -7,8 +7,8 @@ use crate::{
         clock::wall_now,
         orders::OrderError,
         peer::PeerEvent,
-        seats::FromDriver,
-        sync::{About, Asked, Declined, NotApplied},
+        seats::{FromDriver, SeatOrder},
+        sync::{About, Asked, Declined, GivenUp, NotApplied},
     },
     decide::{
         seat::{
@@ -241,6 +241,12 @@ impl Group {
                 });
             }
             Asked::Pulled { by, verdict } => self.judged(by, verdict),
+            Asked::GivenUp { given_up: GivenUp { seat, epochs }, by } => {
+                let order = SeatOrder::Outnumbered(seat.clone(), epochs);
+                if self.machine.has_use_for(&by, &seat) && self.driver.try_send(order).is_err() {
+                    tracing::warn!(%seat, %by, "the driver is too busy to hear which epochs are given up");
+                }
+            }
             Asked::Changed { seat, from } => {
                 let holds =
                     |(name, status): (&NodeName, SeatStatus)| *name == seat && status.holder.as_ref() == Some(&from);

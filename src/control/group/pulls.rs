@@ -1,10 +1,11 @@
 //! Copies of seats, pulled by who does not hold them.
 
-use super::{Done, Group};
+use super::{Done, Group, arrange::Arranger};
 use crate::{
     control::{
         clock::wall_now,
-        sync::{self, Verdict},
+        peer::PeerLinks,
+        sync::{self, Copy, GivenUp, Verdict},
     },
     decide::seat::input::Input,
     model::{
@@ -71,7 +72,7 @@ impl Group {
         let (links, arranger) = (Arc::clone(&self.links), self.arranger.clone());
         self.tasks.spawn(async move {
             let (order, result) = match sync::pull(&links, &from, &seat).await {
-                Ok(copy) => (Some(copy.order()), arranger.take(copy).await),
+                Ok(copy) => (Some(copy.order()), take(&links, &from, &arranger, copy).await),
                 Err(error) => (None, Err(chain(&error))),
             };
             Done::Pulled { seat, from, order, result }
@@ -130,4 +131,16 @@ impl Group {
     pub(super) fn pull_soon(&mut self, seat: NodeName) {
         self.pulls.due.insert(seat, self.clock.now());
     }
+}
+
+/// Takes a copy. Whoever wrote it learns first which epochs of pairs are given up for it, as it must not use them again.
+async fn take(links: &PeerLinks, from: &NodeName, arranger: &Arranger, copy: Copy) -> Result<(u64, String), String> {
+    let known = arranger.known();
+    let given_up = known.get(&copy.seat).into_iter().flat_map(|known| copy.gives_up(known));
+    let epochs: BTreeMap<_, _> = given_up.map(|(pair, old, _)| (pair.clone(), old.epoch)).collect();
+    if !epochs.is_empty() {
+        let given_up = GivenUp { seat: copy.seat.clone(), epochs };
+        sync::give_up(links, from, &given_up).await.map_err(|error| chain(&error))?;
+    }
+    arranger.take(copy).await
 }

@@ -1,6 +1,6 @@
 //! Asking other nodes about seats, over the peer link.
 
-use super::{About, Copy, Declined, Update, Verdict, serve::Changed};
+use super::{About, Copy, Declined, GivenUp, Update, Verdict, serve::Changed};
 use crate::{
     control::peer::{Answer, Call, CallError, PeerLinks},
     decide::seat::effect::Message,
@@ -87,6 +87,14 @@ pub async fn pull(links: &PeerLinks, from: &NodeName, seat: &NodeName) -> Result
 /// [`SyncError`].
 pub async fn pulled(links: &PeerLinks, from: &NodeName, verdict: &Verdict) -> Result<(), SyncError> {
     good(from, links.call(from, post("/pulled", verdict)).await?).map(drop)
+}
+
+/// Tells the node from which a copy was pulled what is given up for it.
+///
+/// # Errors
+/// [`SyncError`]; then the copy must not be taken yet.
+pub async fn give_up(links: &PeerLinks, from: &NodeName, given_up: &GivenUp) -> Result<(), SyncError> {
+    good(from, links.call(from, post("/given-up", given_up)).await?).map(drop)
 }
 
 /// Gives records to another node, which has `limit` to store them.

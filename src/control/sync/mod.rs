@@ -16,10 +16,10 @@ mod serve;
 mod settings;
 mod store;
 
-pub use ask::{Pushed, SyncError, about, others_words, poke, pull, pulled, push, tell};
+pub use ask::{Pushed, SyncError, about, give_up, others_words, poke, pull, pulled, push, tell};
 pub use copy::{Copy, NotApplied, Refusal, Update};
 pub use draft::DraftError;
 pub use merge::{MergeError, merged};
-pub use serve::{About, Asked, Declined, Verdict, router};
+pub use serve::{About, Asked, Declined, GivenUp, Verdict, router};
 pub use settings::{Settings, Unreadable};
 pub use store::{Known, SeatStore, StoreError, draft_path};

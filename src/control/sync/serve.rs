@@ -4,7 +4,7 @@ use super::{Copy, NotApplied, Update};
 use crate::{
     control::{http::read_body, peer::Caller},
     decide::seat::effect::Message,
-    model::{Epoch, NodeName, view::group::SyncView},
+    model::{Epoch, NodeName, PairName, view::group::SyncView},
 };
 use axum::{
     Extension, Json, Router,
@@ -15,6 +15,7 @@ use axum::{
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
 use tokio::sync::{mpsc, oneshot};
 
 /// Of records; the peer link has a bound of its own.
@@ -49,6 +50,13 @@ pub enum Asked {
         by: NodeName,
         /// What became of it.
         verdict: Verdict,
+    },
+    /// What the asker knows of a seat, and gives up for what it pulled from here: the epochs of its pairs.
+    GivenUp {
+        /// What.
+        given_up: GivenUp,
+        /// By whom.
+        by: NodeName,
     },
     /// There is something to pull.
     Changed {
@@ -93,6 +101,16 @@ pub struct Verdict {
     pub refused: Option<String>,
 }
 
+/// Epochs of pairs that a node acted under, or knew, and that are given up for a copy of their seat: no number may mean two things.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GivenUp {
+    /// The seat.
+    pub seat: NodeName,
+    /// The pairs and their epochs.
+    pub epochs: BTreeMap<PairName, Epoch>,
+}
+
 /// What a node says of itself to those it is joined with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct About {
@@ -121,6 +139,7 @@ pub fn router(asked: Inbox) -> Router {
         .route("/seats/{seat}", get(copy))
         .route("/records", post(records))
         .route("/pulled", post(pulled))
+        .route("/given-up", post(given_up))
         .route("/changed", post(changed))
         .route("/tell", post(told))
         .route("/about", get(about))
@@ -157,6 +176,13 @@ async fn records(State(asked): State<Inbox>, Extension(Caller { node }): Extensi
 async fn pulled(State(asked): State<Inbox>, Extension(Caller { node }): Extension<Caller>, body: Body) -> Response {
     match parsed(body, MOST_WORDS).await {
         Ok(verdict) => accepted(&asked, Asked::Pulled { by: node, verdict }),
+        Err(refused) => refused,
+    }
+}
+
+async fn given_up(State(asked): State<Inbox>, Extension(Caller { node }): Extension<Caller>, body: Body) -> Response {
+    match parsed(body, MOST_WORDS).await {
+        Ok(given_up) => accepted(&asked, Asked::GivenUp { given_up, by: node }),
         Err(refused) => refused,
     }
 }

@@ -9,11 +9,14 @@ use crate::{
         upstream::Upstream,
     },
     model::{
-        Side, Time, UpstreamName,
+        Epoch, Side, Time, UpstreamName,
         view::{HealthName, UpstreamRole},
     },
 };
 use std::{net::SocketAddr, sync::Arc};
+
+/// No pair changes its side so often while two nodes are parted: such a number is an error.
+const MOST_AHEAD: u64 = 1 << 20;
 
 impl PairMachine {
     pub(super) fn take_in(&mut self, now: Time, input: Input) {
@@ -36,6 +39,7 @@ impl PairMachine {
                     migration.progress(left, exempt, complete, confirmed);
                 }
             }
+            Input::Outnumbered(epoch) => self.outnumbered(epoch),
             Input::Persisted(id) => self.persisted(now, id),
             Input::PersistFailed(id) => self.persist_failed(now, id),
             Input::Gap(span) if span > timers::gap(&self.spec.health) => self.gap(now, span),
@@ -49,6 +53,14 @@ impl PairMachine {
             Input::Resolved(name, addresses) if !addresses.is_empty() => self.resolved(now, &name, addresses),
             Input::Resolved(..) => {}
             Input::Reconfigured(spec) => self.reconfigure(now, *spec),
+        }
+    }
+
+    fn outnumbered(&mut self, epoch: Epoch) {
+        let credible = epoch.0.saturating_sub(self.core.epoch.0) < MOST_AHEAD;
+        if credible && epoch >= self.core.epoch && self.above.is_none_or(|above| epoch > above) {
+            self.above = Some(epoch);
+            self.note(Note::Outnumbered(epoch));
         }
     }
 

@@ -1,6 +1,9 @@
 //! A new configuration: what did not change keeps what is known about it.
 
-use super::{PairMachine, core::Plan};
+use super::{
+    PairMachine,
+    core::{Core, Plan},
+};
 use crate::{
     decide::{health::Health, upstream::Upstream},
     model::{
@@ -52,6 +55,12 @@ impl PairMachine {
     }
 
     /// The record names the upstreams' addresses, so a new configuration is stored too.
+    /// The same under an epoch that nobody acted under.
+    pub(super) fn plan_above(&mut self) -> Option<Plan> {
+        let above = self.above.filter(|above| *above >= self.core.epoch && !self.core.adrift)?;
+        Some(Plan::keep(Core { epoch: above.next(), ..self.core.clone() }))
+    }
+
     pub(super) fn plan_rewrite(&self) -> Option<Plan> {
         (self.rewrite && !self.core.adrift).then(|| Plan::keep(self.core.clone()))
     }

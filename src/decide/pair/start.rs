@@ -64,6 +64,7 @@ pub(super) fn machine(start: Start, now: Time) -> PairMachine {
         closing: None,
         closings: u64::from(incarnation) << 32,
         cut: false,
+        above: None,
         rewrite: false,
         flap: Flap::default(),
         jitter: Jitter::new(seed),

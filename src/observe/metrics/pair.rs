@@ -151,6 +151,7 @@ impl PairMetrics {
             | Note::Migration(_)
             | Note::Identity(_)
             | Note::Gap(_)
+            | Note::Outnumbered(_)
             | Note::NotStored => {}
         }
     }

@@ -1,6 +1,7 @@
 //! First starts and restarts: the same upstream and epoch as before, never a guess.
 
 use super::*;
+use crate::decide::effect::SignalRefusal;
 use crate::decide::identity::Former;
 
 #[test]
@@ -271,4 +272,24 @@ fn names_that_trade_addresses_are_noticed_and_others_only_if_clients_are_there()
     assert_eq!(swaps(Some("B"), "10.0.0.9:1", "10.0.0.2:1"), [""; 0]);
     assert_eq!(swaps(Some("P"), "10.0.0.9:1", "10.0.0.2:1"), ["P"]);
     assert_eq!(swaps(Some("P"), "10.0.0.1:1", "10.0.0.2:1"), [""; 0]);
+}
+
+#[test]
+fn x4_an_epoch_that_another_node_acted_under_is_not_used_again() {
+    // Input: while nodes were parted, one that is given up now had failed over twice. Output: same side, same sessions, a higher epoch, on
+    // the disk; a signal about what the other one did is void.
+    let mut world = World::primary_back(spec());
+    let (epoch, routing) = (world.epoch(), world.routing().clone());
+    world.input(Input::Outnumbered(Epoch(epoch - 1)));
+    assert_eq!(world.epoch(), epoch, "that is no news");
+    world.input(Input::Outnumbered(Epoch(epoch + 1)));
+    assert_eq!((world.epoch(), world.admits()), (epoch + 2, Some("AGG_B")));
+    assert_eq!((world.records.last().unwrap().epoch, &world.routing().close), (Epoch(epoch + 2), &routing.close));
+    assert_eq!(
+        world.resync(Side::Primary, Some(epoch + 1)),
+        Verdict::SignalIgnored(SignalRefusal::WrongEpoch { given: Epoch(epoch + 1), have: Epoch(epoch + 2) })
+    );
+    assert_eq!(world.resync(Side::Primary, Some(epoch + 2)), Verdict::SignalAccepted);
+    world.input(Input::Outnumbered(Epoch(u64::MAX)));
+    assert!(world.epoch() < epoch + 10, "nor is that a number of anybody's");
 }
