@@ -1,11 +1,11 @@
-//! Nodes whose disk is full, and what must hold nevertheless.
+//! Nodes whose disk is full, or lost, and what must hold nevertheless.
 
 use crate::{
     common::{eventually, proxy::PAIR, throughout, within},
     node::Wishes,
     rig::{Rig, by_hand},
 };
-use failback::model::{Side, view::group::GroupView};
+use failback::model::{Side, group::NodeStateName, view::group::GroupView};
 use std::time::Duration;
 
 fn on_small_disk(wishes: Wishes) -> Wishes {
@@ -109,4 +109,32 @@ fn b8_a_holder_that_is_well_and_cannot_listen_hands_its_seat_over_by_itself() {
     rig.b.order(&["reverse", "A"]);
     rig.a.until_serves(&rig.a);
     rig.until_reached("AGG_B");
+}
+
+#[test]
+fn b1_a_primary_node_whose_disk_is_lost_comes_back_under_its_name_and_gets_its_seat_back() {
+    let mut rig = Rig::joined();
+    rig.primary.kill();
+    let failed_over = rig.a.proxy.settled_on(Side::Backup);
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    rig.lab.on("primary", || rig.primary.revive());
+    // Another machine of its name, with its old configuration but for the role.
+    std::fs::remove_dir_all(rig.a.proxy.dir().join("state")).expect("its disk is lost");
+    rig.a.configure("backup", &crate::rig::seat(), &Wishes::default());
+    rig.a.launch();
+    rig.b.order(&["group", "role", "primary"]);
+    rig.b.order(&["group", "leave", "--node", "A"]);
+    rig.b.order(&["group", "join", &rig.a.peer(), "--reverse", &rig.b.peer()]);
+    rig.synced_from_b(&rig.a);
+    rig.a.order(&["group", "role", "primary"]);
+    rig.a.until_serves(&rig.a);
+    rig.until_reached("AGG_B");
+    let pair = rig.a.proxy.pair();
+    assert_eq!(
+        (pair.active_side, pair.epoch),
+        (Side::Backup, failed_over.epoch),
+        "nobody was sent to the stale server"
+    );
+    rig.b.until("it stands by", |group| group.state == NodeStateName::Standby);
 }
