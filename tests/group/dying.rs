@@ -107,6 +107,18 @@ fn g4_a_returning_node_stays_offline_at_its_fallback_address_and_takes_no_client
 }
 
 #[test]
+fn g4_a_fallback_address_that_another_host_has_is_left_to_it() {
+    let mut rig = Rig::joined();
+    rig.lab.run("c", &format!("ip address add 10.77.0.121/24 dev {NETWORK}"));
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    rig.a_returns();
+    let said = eventually("it is said", || rig.a.proxy.events_of("fallback_address").pop()).message;
+    assert!(said.contains("another host"), "{said}");
+    assert!(!rig.a.has(&rig.lab, "10.77.0.121"));
+}
+
+#[test]
 fn x4_a_pair_failed_over_and_not_resynced_keeps_side_and_epoch_through_a_takeover() {
     let mut rig = Rig::joined();
     rig.primary.kill();

@@ -34,7 +34,7 @@ use tokio::{
 /// A witness that is there answers within milliseconds.
 const WITNESS_WAIT: Duration = Duration::from_millis(800);
 /// RFC 5227 waits for seconds; a neighbour on a network that works answers within milliseconds.
-const PROBE_WAIT: Duration = Duration::from_millis(250);
+pub(super) const PROBE_WAIT: Duration = Duration::from_millis(250);
 /// A pair that was just copied anew has not passed a check yet: servers that are there pass it well within this time.
 const PREFLIGHT_WAIT: Duration = Duration::from_millis(1500);
 const PREFLIGHT_AGAIN: Duration = Duration::from_millis(50);
@@ -149,7 +149,7 @@ impl Group {
             return;
         }
         let Some(address) = address else { return self.run_awaited_command(seat) };
-        self.fallback = None;
+        self.fallback.held = None;
         match self.take_address(&address) {
             Ok((held, events)) => {
                 self.addresses.insert(seat.clone(), address);

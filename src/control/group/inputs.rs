@@ -142,6 +142,7 @@ impl Group {
             }
             Done::Nothing => {}
             Done::Commanded(seat, aim, result) => self.commanded(seat, aim, &result),
+            Done::FallbackAsked(found) => self.fallback_asked(&found),
             Done::Fallback(events, event) => self.fallback_says(events, event),
             Done::About(node, about) => drop(self.about.insert(node, about)),
             Done::Changed => self.served().iter().for_each(|seat| self.was_written(seat)),

@@ -30,7 +30,7 @@ mod words;
 pub use start::{GroupError, GroupParts, Ready, start};
 
 use super::{
-    address::{AddressEvent, Held},
+    address::{AddressEvent, Held, probe::Ownership},
     clock::Clock,
     journal::Receipt,
     orders::{GroupRequest, OrderError, Reply},
@@ -108,6 +108,7 @@ enum Done {
     Gone(NodeName),
     Address(NodeName, mpsc::Receiver<AddressEvent>, AddressEvent),
     Commanded(NodeName, (bool, Epoch), Result<(), String>),
+    FallbackAsked(Ownership),
     Fallback(mpsc::Receiver<AddressEvent>, AddressEvent),
     About(NodeName, sync::About),
     Changed,
@@ -133,7 +134,7 @@ struct Group {
     tasks: JoinSet<Done>,
     permits: BTreeMap<NodeName, Permit>,
     held: BTreeMap<NodeName, Held>,
-    fallback: Option<Held>,
+    fallback: fallback::Fallback,
     addresses: BTreeMap<NodeName, crate::model::group::InterfaceAddress>,
     /// Who waits for an answer, and who that is, for the audit trail.
     waiting: BTreeMap<Ticket, (Reply<OrderAnswer>, String)>,
@@ -148,7 +149,6 @@ struct Group {
     standing: BTreeMap<crate::model::alert::AlertKey, Alert>,
     view: watch::Sender<Arc<GroupView>>,
     leaving: bool,
-    fallback_failed: bool,
     holders: BTreeMap<NodeName, Option<NodeName>>,
     started: Time,
     asked_about: Time,
@@ -195,7 +195,7 @@ impl Group {
         }
         // Orderly: the address goes first, so that the others need not wait for it.
         self.held.clear();
-        self.fallback = None;
+        self.fallback.held = None;
     }
 
     fn begin(&mut self) {
@@ -242,7 +242,7 @@ impl Group {
 
     /// What is due: addresses are confirmed, seats pulled, the view made anew.
     fn look(&mut self) {
-        self.held.values().chain(&self.fallback).for_each(Held::confirm);
+        self.held.values().chain(&self.fallback.held).for_each(Held::confirm);
         self.mind_fallback();
         self.ask_about_all();
         self.run_what_failed();

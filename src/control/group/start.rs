@@ -1,6 +1,8 @@
 //! Setting the group up.
 
-use super::{Group, Inbox, arrange::Arranger, copies::Copies, joining::Joining, pulls::Pulls, record};
+use super::{
+    Group, Inbox, arrange::Arranger, copies::Copies, fallback::Fallback, joining::Joining, pulls::Pulls, record,
+};
 use crate::{
     config::Config,
     control::{
@@ -127,7 +129,7 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
         tasks: JoinSet::new(),
         permits: BTreeMap::new(),
         held: BTreeMap::new(),
-        fallback: None,
+        fallback: Fallback::default(),
         addresses: BTreeMap::new(),
         waiting: BTreeMap::new(),
         tickets: 0,
@@ -140,7 +142,6 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
         standing: BTreeMap::new(),
         view,
         leaving: false,
-        fallback_failed: false,
         holders: BTreeMap::new(),
         started: now,
         asked_about: now,
