@@ -14,8 +14,11 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
-    sync::Arc,
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 fn pair(one: &Path, two: &Path) -> (Node, Node) {
@@ -32,8 +35,13 @@ fn socket(node: &Node) -> SocketAddr {
 
 /// A connection from another address of this host, as from another host.
 fn from_elsewhere(to: SocketAddr) -> TcpStream {
+    from_address(2, to)
+}
+
+/// A connection from 127.0.0.`last`.
+fn from_address(last: u8, to: SocketAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into()).unwrap();
     socket.connect(&to.into()).unwrap();
     socket.set_read_timeout(Some(SOON)).unwrap();
     socket.into()
@@ -90,7 +98,7 @@ fn a_stranger_says_hello_and_learns_nothing() {
     assert_eq!((p.peers().len(), b.peers().len()), (1, 1));
 }
 
-/// Garbage is closed at once, silence at the deadline, a crowd at the door; those who are joined feel none of it.
+/// Garbage is closed at once, silence soon, a crowd to the last few; those who are joined feel none of it.
 #[test]
 fn garbage_and_floods_are_closed_and_no_peer_is_kept_out() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -115,6 +123,61 @@ fn garbage_and_floods_are_closed_and_no_peer_is_kept_out() {
         }
     }
     assert!(!b.events().iter().any(|event| matches!(event, PeerEvent::LinkLost { .. })));
+}
+
+/// More of them than there are places, from a peer's own address too (behind one router, or on its host); whoever is closed comes
+/// again. Still a peer that was away is let in, and so is a stranger who speaks.
+#[test]
+fn a_crowd_that_says_nothing_keeps_nobody_out() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (p, b) = pair(one.path(), two.path());
+    let (listen, to) = (b.address.to_string(), socket(&p));
+    b.stop();
+    let over = AtomicBool::new(false);
+    let crowd = |last: u8| {
+        while !over.load(Ordering::Relaxed) {
+            let _closed = from_address(last, to).read(&mut [0; 16]);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    std::thread::scope(|threads| {
+        let _ends_if_we_fail = Ending(&over);
+        for number in 0..100 {
+            threads.spawn(move || crowd(if number < 50 { 1 } else { number }));
+        }
+        eventually("the places are taken", || (p.counts().turned_away >= 100).then_some(()));
+        let began = Instant::now();
+        let back = Node::start(&Wanted::new("B", Role::Backup, &listen), two.path());
+        p.forget_events();
+        p.hears(&back, Link, |_| true);
+        assert!(began.elapsed() < Duration::from_secs(2), "after {:?}", began.elapsed());
+        assert!(
+            ask_as_stranger(to, "GET /peer/v1/hello HTTP/1.1\r\nHost: p\r\nConnection: close\r\n\r\n").contains("204")
+        );
+    });
+}
+
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn who_does_not_ask_for_a_handshake_at_once_is_hung_up_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let p = Node::start(&Wanted::new("P", Role::Primary, "127.0.0.1:0"), dir.path());
+    let (mut silent, mut slow) = (from_elsewhere(socket(&p)), from_elsewhere(socket(&p)));
+    // The beginning of a ClientHello of 256 bytes.
+    slow.write_all(&[22, 3, 1, 1, 0, 1, 0, 0, 252, 3, 3]).unwrap();
+    let began = Instant::now();
+    for stream in [&mut silent, &mut slow] {
+        let _closed = stream.read_to_end(&mut Vec::new());
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "after {:?}", began.elapsed());
+    eventually("both are counted", || (p.counts().failed_handshakes == 2).then_some(()));
 }
 
 /// Somebody with another key listens where the primary was: he gets no heartbeat, and nobody hears one of his.

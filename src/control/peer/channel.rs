@@ -8,14 +8,16 @@ use crate::{
         tls::peer_pin,
     },
 };
-use rustls::{ClientConfig, CommonState, ServerConfig, pki_types::ServerName};
+use rustls::{ClientConfig, CommonState, ServerConfig, pki_types::ServerName, server::Acceptor};
 use std::{io, net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
 };
-use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+use tokio_rustls::{LazyConfigAcceptor, TlsConnector, client, server};
 
+/// Whoever dials speaks at once. A far node whose first word was lost on its way dials again.
+const FIRST_WORD: Duration = Duration::from_millis(500);
 /// A host with more addresses is asked for too much.
 const MOST_ADDRESSES: usize = 16;
 
@@ -69,16 +71,20 @@ pub(super) async fn connect(
     timeout(limit, connecting).await.unwrap_or(Err(ChannelError::TimedOut))
 }
 
-/// The same from the other end.
+/// The same from the other end. `has_spoken` is called once a handshake has been asked for, which must be soon.
 pub(super) async fn accept(
     stream: TcpStream,
     tls: Arc<ServerConfig>,
     own: Pin,
     limit: Duration,
+    has_spoken: impl FnOnce(),
 ) -> Result<(server::TlsStream<TcpStream>, Binding), ChannelError> {
     let accepting = async {
         options::send_at_once(&stream);
-        let stream = TlsAcceptor::from(tls).accept(stream).await.map_err(|error| refused(&error))?;
+        let asking = timeout(FIRST_WORD, LazyConfigAcceptor::new(Acceptor::default(), stream)).await;
+        let asked = asking.map_err(|_| ChannelError::TimedOut)?.map_err(|error| refused(&error))?;
+        has_spoken();
+        let stream = asked.into_stream(tls).await.map_err(|error| refused(&error))?;
         let (_, connection) = stream.get_ref();
         let client = shown(connection)?;
         let exporter = exporter(|out, label| connection.export_keying_material(out, label, Some(&[])))?;

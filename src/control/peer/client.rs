@@ -11,7 +11,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use tokio::{task::AbortHandle, time::timeout};
 
 /// Of an answer's header.
@@ -24,6 +24,8 @@ pub(super) struct Client {
     sender: SendRequest<Full<Bytes>>,
     connection: AbortHandle,
     pub(super) binding: Binding,
+    /// Where the other end is.
+    pub(super) address: Option<IpAddr>,
 }
 
 /// Why there is no answer.
@@ -48,13 +50,14 @@ impl Client {
         limit: Duration,
     ) -> Result<Self, AskError> {
         let (stream, binding) = channel::connect(address, tls, own, limit).await?;
+        let address = stream.get_ref().0.peer_addr().ok().map(|address| address.ip());
         let builder = http1::Builder::new().max_buf_size(MAX_HEADER_BYTES).max_headers(MAX_HEADERS).to_owned();
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(AskError::Ended)?;
         let connection = tokio::spawn(async {
             // Whoever waits for an answer is told how it ended.
             let _ended = connection.await;
         });
-        Ok(Self { sender, connection: connection.abort_handle(), binding })
+        Ok(Self { sender, connection: connection.abort_handle(), binding, address })
     }
 
     /// Puts one question; an answer of at most `most` bytes, complete within `limit`.

@@ -3,6 +3,7 @@
 
 use super::{
     Answer, Call, CallError, PeerEvent,
+    addresses::Way,
     client::{AskError, Client, request},
     routes::Hello,
     shared::{Shared, lock},
@@ -86,6 +87,9 @@ async fn beat(shared: &Shared, peer: &Peer, is_up: &mut bool) -> String {
         return "it does not say who it is".into();
     };
     *is_up = true;
+    if let Some(address) = client.address {
+        shared.addresses.note(peer.pin, Way::To, address);
+    }
     let Hello { node, version, role, .. } = hello;
     shared.tell(PeerEvent::LinkUp { node, version, role }).await;
     let mut tick = interval(shared.heartbeat);

@@ -13,11 +13,13 @@
 //! A node is its key (`identity`), pinned at joining (`store`); joining proves the pairing key over the channel (`join`,
 //! `key`). Losing a peer loses a peer: nothing here ends the node or makes it wait.
 
+mod addresses;
 pub mod beacon;
 mod bucket;
 mod channel;
 mod client;
 mod fresh;
+mod handshakes;
 mod identity;
 mod join;
 mod key;
@@ -199,7 +201,7 @@ pub struct Counts {
     pub stale: u64,
     /// Heartbeats the driver had no room for.
     pub events_lost: u64,
-    /// Connections closed because there were too many.
+    /// Connections closed because there were too many, unfinished handshakes that gave way among them.
     pub turned_away: u64,
     /// Connections that were no TLS 1.3 with a certificate, or took too long about it.
     pub failed_handshakes: u64,

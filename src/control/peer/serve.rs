@@ -1,14 +1,18 @@
 //! The peer port: who is let in, how many of them, and for how long.
 //!
-//! What can't be let in is closed at once and counted; nobody waits in line, so that a crowd of strangers keeps no peer out.
+//! Handshakes have places, those from joined nodes' addresses places of their own, and the newcomer gets one at another's cost
+//! (`handshakes`); what else can't be let in is closed at once and counted. Nobody waits in line. So a crowd of strangers keeps
+//! no peer out.
 
 use super::{
     COMPLAIN_EVERY,
+    addresses::Way,
     bucket::Bucket,
     channel::{self, Binding},
+    handshakes::{Handshakes, Place},
     routes::Connected,
     shared::Shared,
-    slots::{Slot, Slots},
+    slots::Slots,
 };
 use crate::{control::http, model::tls::Pin};
 use axum::{Extension, Router};
@@ -25,10 +29,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// A handshake takes a few milliseconds.
+/// A handshake takes a few milliseconds, and two round trips.
 const HANDSHAKE: Duration = Duration::from_secs(3);
-const HANDSHAKES_EACH: usize = 4;
-const HANDSHAKES: usize = 64;
 /// Long enough to be joined.
 const STRANGER_LIFE: Duration = Duration::from_secs(20);
 const STRANGERS_EACH: usize = 4;
@@ -42,7 +44,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The bounds, with what is taken of them.
 struct Gate {
-    handshakes: Slots<IpAddr>,
+    handshakes: Handshakes,
     strangers: Slots<IpAddr>,
     peers: Slots<Pin>,
 }
@@ -50,7 +52,7 @@ struct Gate {
 /// Serves `app` to other nodes until `stop` is true.
 pub(super) async fn run(shared: Arc<Shared>, listener: TcpListener, app: Router, mut stop: watch::Receiver<bool>) {
     let gate = Arc::new(Gate {
-        handshakes: Slots::new(HANDSHAKES_EACH, HANDSHAKES),
+        handshakes: Handshakes::default(),
         strangers: Slots::new(STRANGERS_EACH, STRANGERS),
         peers: Slots::new(CONNECTIONS_EACH, CONNECTIONS_EACH * super::store::MOST_PEERS),
     });
@@ -66,12 +68,10 @@ pub(super) async fn run(shared: Arc<Shared>, listener: TcpListener, app: Router,
         };
         match accepted {
             Ok((stream, from)) => {
-                let Some(slot) = gate.handshakes.take(from.ip()) else {
-                    shared.counts.update(|counts| counts.turned_away += 1);
-                    continue;
-                };
+                let is_kept = shared.addresses.is_of(&shared.store.all(), from.ip());
+                let place = gate.handshakes.take(from.ip(), is_kept);
                 let (shared, gate, app) = (Arc::clone(&shared), Arc::clone(&gate), app.clone());
-                connections.spawn(let_in(shared, gate, (stream, from, slot), app, stopping.clone()));
+                connections.spawn(let_in(shared, gate, (stream, from, place), app, stopping.clone()));
             }
             Err(error) => {
                 if complained.is_none_or(|said| said.elapsed() >= COMPLAIN_EVERY) {
@@ -90,17 +90,22 @@ pub(super) async fn run(shared: Arc<Shared>, listener: TcpListener, app: Router,
 async fn let_in(
     shared: Arc<Shared>,
     gate: Arc<Gate>,
-    (stream, from, slot): (TcpStream, SocketAddr, Slot<IpAddr>),
+    (stream, from, place): (TcpStream, SocketAddr, Place),
     app: Router,
     stop: watch::Receiver<bool>,
 ) {
     let server = Arc::clone(&shared.identity.server);
-    let Ok((stream, binding)) = channel::accept(stream, server, shared.identity.pin, HANDSHAKE).await else {
+    let accepted = tokio::select! {
+        () = place.gives_way() => return shared.counts.update(|counts| counts.turned_away += 1),
+        accepted = channel::accept(stream, server, shared.identity.pin, HANDSHAKE, || place.has_spoken()) => accepted,
+    };
+    let Ok((stream, binding)) = accepted else {
         return shared.counts.update(|counts| counts.failed_handshakes += 1);
     };
-    drop(slot);
+    drop(place);
     let from = from.ip();
     if shared.store.by_pin(binding.client).is_some() {
+        shared.addresses.note(binding.client, Way::From, from);
         let Some(_slot) = gate.peers.take(binding.client) else {
             return shared.counts.update(|counts| counts.turned_away += 1);
         };

@@ -2,6 +2,7 @@
 
 use super::{
     Counts, PeerEvent, Saying,
+    addresses::Addresses,
     client::Client,
     fresh::{Freshness, Heard},
     identity::Identity,
@@ -43,6 +44,7 @@ pub(super) struct Shared {
     pub(super) joining: Semaphore,
     pub(super) sequence: AtomicU64,
     pub(super) fresh: Mutex<Freshness>,
+    pub(super) addresses: Addresses,
 }
 
 /// Connections for calls that wait to be used again, one for each node.
@@ -97,6 +99,7 @@ impl Shared {
         lock(&self.fresh).forget(node);
         if let Some(pin) = pin {
             lock(&self.calls.idle).remove(&pin);
+            self.addresses.forget(pin);
         }
     }
 }

@@ -94,6 +94,7 @@ impl PeerLinks {
             joining: Semaphore::new(1),
             sequence: Default::default(),
             fresh: Default::default(),
+            addresses: Default::default(),
         });
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
