@@ -3,7 +3,7 @@
 use crate::{
     model::{HostPort, tls::Pin},
     net::{
-        dial::{FirstWord, dial},
+        dial::{DialError, FirstWord, dial},
         options,
         tls::peer_pin,
     },
@@ -12,12 +12,16 @@ use rustls::{ClientConfig, CommonState, ServerConfig, pki_types::ServerName, ser
 use std::{io, net::IpAddr, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpStream, lookup_host},
-    time::timeout,
+    task::JoinSet,
+    time::{interval, timeout},
 };
 use tokio_rustls::{LazyConfigAcceptor, TlsConnector, client, server};
 
 /// Whoever dials speaks at once. A far node whose first word was lost on its way dials again.
 const FIRST_WORD: Duration = Duration::from_millis(500);
+/// The kernel asks again after a second, and again after another: on a network that was cut and has healed that is too late for
+/// a backup node that waits for a heartbeat. We begin anew after this time, beside what is under way: a far node is reached too.
+const DIAL_AGAIN: Duration = Duration::from_millis(250);
 /// A host with more addresses is asked for too much.
 const MOST_ADDRESSES: usize = 16;
 
@@ -38,7 +42,7 @@ pub(super) enum ChannelError {
     #[error("the name can't be resolved")]
     Unresolved(#[source] io::Error),
     #[error(transparent)]
-    Dial(#[from] crate::net::dial::DialError),
+    Dial(#[from] DialError),
     #[error("{0}")]
     Handshake(String),
     #[error("timed out")]
@@ -58,7 +62,7 @@ pub(super) async fn connect(
         if addresses.is_empty() {
             return Err(ChannelError::Unresolved(io::ErrorKind::NotFound.into()));
         }
-        let stream = dial(&addresses, limit, FirstWord::Ours).await?;
+        let stream = reach(addresses.into(), limit).await?;
         options::send_at_once(&stream);
         // No name is sent: an address stands in for it.
         let nobody = ServerName::IpAddress(IpAddr::from([0, 0, 0, 0]).into());
@@ -69,6 +73,20 @@ pub(super) async fn connect(
         Ok((stream, Binding { exporter, client: own, server }))
     };
     timeout(limit, connecting).await.unwrap_or(Err(ChannelError::TimedOut))
+}
+
+/// The first connection that is answered; a refusal is an answer.
+async fn reach(addresses: Arc<[SocketAddr]>, limit: Duration) -> Result<TcpStream, DialError> {
+    let (mut under_way, mut again) = (JoinSet::new(), interval(DIAL_AGAIN));
+    loop {
+        tokio::select! {
+            Some(Ok(answered)) = under_way.join_next() => return answered,
+            _ = again.tick() => {
+                let addresses = Arc::clone(&addresses);
+                under_way.spawn(async move { dial(&addresses, limit, FirstWord::Ours).await });
+            }
+        }
+    }
 }
 
 /// The same from the other end. `has_spoken` is called once a handshake has been asked for, which must be soon.
@@ -111,4 +129,37 @@ fn refused(error: &io::Error) -> ChannelError {
         Some(other) => other.to_string(),
         None => error.to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::{Instant, sleep};
+
+    /// A listener whose queue is full answers no SYN, as if the network were cut. The kernel tries again after one second and
+    /// after two; the cut ends in between.
+    #[tokio::test]
+    async fn a_network_that_heals_is_used_at_once() {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(0).unwrap();
+        let listener = std::net::TcpListener::from(socket);
+        let address = listener.local_addr().unwrap();
+        let mut fillers = Vec::new();
+        while let Ok(filler) = dial(&[address], Duration::from_millis(300), FirstWord::Unknown).await {
+            fillers.push(filler);
+        }
+        let reaching = tokio::spawn(reach(Arc::from([address]), Duration::from_secs(10)));
+        sleep(Duration::from_millis(1200)).await;
+        assert!(!reaching.is_finished());
+
+        let healed = Instant::now();
+        for _ in &fillers {
+            listener.accept().unwrap();
+        }
+
+        let stream = reaching.await.unwrap().unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        assert!(healed.elapsed() < Duration::from_millis(600), "after {:?}", healed.elapsed());
+    }
 }
