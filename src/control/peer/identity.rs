@@ -15,6 +15,8 @@ use std::{io, path::Path, sync::Arc};
 use zeroize::Zeroizing;
 
 const FILE: &str = "identity.pem";
+const DAMAGED: &str = "it is no key with its certificate; put a copy of it back, or remove it, let the other nodes forget this one \
+    (`failback group leave --node` with its name), and join again";
 const MOST_BYTES: u64 = 64 * 1024;
 
 /// This node's key and certificate.
@@ -39,7 +41,7 @@ impl Identity {
             }
             read => read.map_err(broken)?,
         };
-        let damaged = || broken(io::Error::new(io::ErrorKind::InvalidData, "it is no key with its certificate"));
+        let damaged = || broken(io::Error::new(io::ErrorKind::InvalidData, DAMAGED));
         let certificate = CertificateDer::from_pem_slice(&pem).map_err(|_| damaged())?;
         let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| damaged())?;
         let pin = Certificate::read(&certificate).map_err(|_| damaged())?.pin;

@@ -51,7 +51,7 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
     /// A file of the state directory can't be read or written, or is damaged.
-    #[error("{} cannot be used: {source}", path.display())]
+    #[error("{} cannot be used", path.display())]
     State {
         /// The file.
         path: PathBuf,

@@ -19,7 +19,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::{
     net::TcpListener,
@@ -233,19 +233,59 @@ async fn tell_leaving(shared: &Shared, peer: &Peer) -> bool {
     told.is_ok_and(|answer| answer.status().is_success() || answer.status() == hyper::StatusCode::FORBIDDEN)
 }
 
-/// +1 with each start, so that what was said in an earlier run is known for old.
+/// +1 with each start, so that what was said in an earlier run is known for old. What is damaged keeps no node from starting: then
+/// it begins from a number that is higher than any earlier one for sure.
 fn next_boot(state_dir: &Path) -> Result<u64, PeerError> {
     let path = state_dir.join("boot");
-    let broken = |source| PeerError::State { path: path.clone(), source };
     let before = match file::read(&path, 64) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-        read => {
-            let text = String::from_utf8(read.map_err(broken)?).unwrap_or_default();
-            let damaged = |_| broken(io::Error::new(io::ErrorKind::InvalidData, "it is no number"));
-            text.trim().parse::<u64>().map_err(damaged)?
-        }
+        read => read.and_then(|bytes| whole_number(&bytes)).unwrap_or_else(|error| {
+            let from = seconds_since_1970();
+            tracing::warn!(path = %path.display(), %error, from, "the count of this node's starts is damaged; it begins anew");
+            from
+        }),
     };
     let boot = before.saturating_add(1);
-    disk::replace(&path, format!("{boot}\n").as_bytes()).map_err(broken)?;
+    disk::replace(&path, format!("{boot}\n").as_bytes()).map_err(|source| PeerError::State { path, source })?;
     Ok(boot)
+}
+
+/// One that was cut off is none: its line does not end.
+fn whole_number(bytes: &[u8]) -> io::Result<u64> {
+    let number = std::str::from_utf8(bytes).ok().and_then(|text| text.strip_suffix('\n')?.parse().ok());
+    number.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it holds no number"))
+}
+
+/// Higher than all counts of starts: those that begin at 1 never come so far, and one that began at such a number and went on by
+/// one a start was overtaken by the clock.
+fn seconds_since_1970() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::causes::chain;
+
+    #[test]
+    fn starts_are_counted_and_a_damaged_count_begins_anew_above_all_that_were() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("boot");
+        let next = || next_boot(dir.path()).unwrap();
+        assert_eq!((next(), next()), (1, 2));
+        for damaged in ["", "12", "\0\0\0", "-1\n", "2\nand more than a number\n", &"1".repeat(70)] {
+            std::fs::write(&path, damaged).unwrap();
+            let first = next();
+            assert!(first > 1_700_000_000, "{damaged:?}: {first}");
+            assert_eq!(next(), first + 1);
+        }
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("boot")).unwrap();
+        let told = chain(&next_boot(dir.path()).unwrap_err());
+        assert_eq!(told.matches("directory").count(), 1, "{told}");
+    }
 }

@@ -81,7 +81,10 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Stored { version: 1, group: group.clone(), peers: vec![] }
             }
-            read => serde_json::from_slice(&read.map_err(broken)?).map_err(|error| broken(error.into()))?,
+            read => serde_json::from_slice(&read.map_err(broken)?).map_err(|error| {
+                let mend = "put a copy of it back, or remove it and join the nodes again";
+                broken(io::Error::new(io::ErrorKind::InvalidData, format!("it is damaged ({error}); {mend}")))
+            })?,
         };
         if stored.version != 1 || stored.peers.len() > MOST_PEERS {
             return Err(broken(io::Error::new(io::ErrorKind::InvalidData, "it is of another version of failback")));
