@@ -128,6 +128,29 @@ fn forged_replayed_and_senseless_beacons_are_counted_and_not_believed() {
     assert!(!news.iter().any(|event| matches!(event, PeerEvent::Heard { .. })), "{news:?}");
 }
 
+/// Whoever counts lower hears of it: what is lower than his own may be a recording.
+#[test]
+fn a_node_hears_that_another_has_its_name_and_takes_no_recording_for_one() {
+    let (lab, state) = (Lab::build(), tempfile::tempdir().unwrap());
+    let (p, b) = nodes(&lab, &state, V4);
+    b.hears(&p, Beacon, |_| true);
+    let recorded = overheard(&lab, "P");
+    let ours = PairingKey::from_secret(crate::node::KEY.as_bytes());
+    let said = frame::open(&recorded, ours.for_beacons()).unwrap();
+
+    shout(&lab, "spare", &recorded);
+    eventually("B has heard it too", || (b.counts().stale >= 1).then_some(()));
+    assert_eq!(p.counts().names_twice, 0);
+
+    for (boot, sequence) in [(said.boot, said.sequence + 1_000_000), (said.boot + 1, 1)] {
+        let twins = Heartbeat { boot, sequence, ..said.clone() };
+        shout(&lab, "spare", &frame::seal(&twins, ours.for_beacons()));
+    }
+    eventually("both are counted", || (p.counts().names_twice == 2).then_some(()));
+    let told = p.events().into_iter().filter(|event| matches!(event, PeerEvent::NameTwice { .. })).collect::<Vec<_>>();
+    assert_eq!(told, [PeerEvent::NameTwice { from: Ipv4Addr::new(10, 77, 0, 4).into() }], "once");
+}
+
 #[test]
 fn beacons_go_on_when_the_interface_was_away() {
     let (lab, state) = (Lab::build(), tempfile::tempdir().unwrap());

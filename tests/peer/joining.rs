@@ -108,6 +108,17 @@ fn b1_an_address_that_is_not_reached_is_the_reason_in_either_direction() {
     assert!(p.peers().is_empty() && b.peers().is_empty());
 }
 
+#[test]
+fn b1_two_nodes_of_one_name_are_not_joined_and_both_are_told() {
+    let [one, two, _] = dirs();
+    let (p, twin) = (primary(&one), Node::start(&Wanted::new("P", Role::Backup, A), two.path()));
+    refused(p.join(&twin.address, &p.address), JoinRefusal::Itself, "both nodes are called P");
+    eventually("the one that was asked is told", || {
+        twin.events().iter().any(|event| matches!(event, PeerEvent::NameTwice { .. })).then_some(())
+    });
+    assert_eq!((p.peers().len(), twin.counts().names_twice), (0, 1));
+}
+
 /// A primary node that was reinstalled under its old name has another key: the backup must be told that the old one is gone.
 #[test]
 fn b1_who_is_paired_already_is_not_paired_with_another_of_that_name() {

@@ -63,6 +63,11 @@ impl Group {
                 self.input(Input::Joined(peer.node.clone(), peer.role));
                 self.ask_about(peer.node);
             }
+            PeerEvent::NameTwice { from } => {
+                let message =
+                    format!("another node is called {} too, at {from}; give one of them another node.name", self.me);
+                self.event("name_twice", true, message);
+            }
             PeerEvent::Left { node } => {
                 self.event("left", true, format!("{node} has left the group"));
                 self.member_left(node);

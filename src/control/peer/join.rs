@@ -187,6 +187,7 @@ pub(super) async fn admit(shared: &Arc<Shared>, connected: &Connected, ask: Ask)
         return refused(JoinRefusal::VersionDiffers, versions);
     }
     if binding.client == shared.identity.pin || ask.node == shared.node {
+        shared.hear_twin(connected.from);
         return refused(JoinRefusal::Itself, format!("both nodes are called {}", shared.node));
     }
     if !super::beacon::frame::is_name(&ask.node) {

@@ -4,7 +4,7 @@
 //!   driver ── say(role, state, claims) ──▶ PeerLinks ──┬─ link, one a node: TLS 1.3, POST heartbeat ──────▶ other nodes'
 //!          ── join / leave / call ───────▶             ├─ call: the same way, connections of its own ─────▶   serve
 //!                                                      └─ beacon: signed UDP, multicast ──────────────────▶ network
-//!   driver ◀── Heard, LinkUp, LinkLost, Joined, Left ──┬─ beacon ◀── believed once, by signature and number ── network
+//!   driver ◀── Heard, Link…, Joined, Left, NameTwice ──┬─ beacon ◀── believed once, by signature and number ── network
 //!              (bounded; heartbeats may be lost)       └─ serve ─▶ routes ─┬▶ hello, join: for strangers too
 //!                                                         bounds, TLS 1.3  ├▶ heartbeat, leave
 //!                                                                          └▶ mounted: sync and orders
@@ -42,7 +42,11 @@ use crate::{
     },
     net::tls::SetupError,
 };
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 /// Between two lines in the log about the same trouble.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
@@ -112,6 +116,11 @@ pub enum PeerEvent {
     Joined {
         /// Who.
         peer: Peer,
+    },
+    /// Another node has this node's name. Told once in a while.
+    NameTwice {
+        /// Where it was heard.
+        from: IpAddr,
     },
     /// A node left the group; what came from it is to be removed (`B5`).
     Left {
@@ -205,6 +214,8 @@ pub struct Counts {
     pub turned_away: u64,
     /// Connections that were no TLS 1.3 with a certificate, or took too long about it.
     pub failed_handshakes: u64,
+    /// Beacons and questions to be joined of a node that has this node's name.
+    pub names_twice: u64,
     /// Nodes that wanted to be joined with another pairing key.
     pub wrong_keys: u64,
 }

@@ -16,6 +16,7 @@ use crate::model::{
 };
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -26,6 +27,9 @@ use tokio::{
     sync::{Semaphore, mpsc, watch},
     time::Instant,
 };
+
+/// A mistake in two configurations is not mended in a minute.
+const TELL_OF_TWIN_EVERY: Duration = Duration::from_secs(10 * 60);
 
 /// One for each node that runs.
 pub(super) struct Shared {
@@ -45,6 +49,7 @@ pub(super) struct Shared {
     pub(super) sequence: AtomicU64,
     pub(super) fresh: Mutex<Freshness>,
     pub(super) addresses: Addresses,
+    pub(super) told_of_twin: Mutex<Option<Instant>>,
 }
 
 /// Connections for calls that wait to be used again, one for each node.
@@ -86,6 +91,22 @@ impl Shared {
             self.counts.update(|counts| counts.events_lost += 1);
         }
         news
+    }
+
+    /// Somebody else speaks by this node's name.
+    pub(super) fn hear_twin(&self, from: IpAddr) {
+        self.counts.update(|counts| counts.names_twice += 1);
+        let mut told = lock(&self.told_of_twin);
+        let is_due = told.is_none_or(|told| told.elapsed() >= TELL_OF_TWIN_EVERY);
+        if is_due && self.events.try_send(PeerEvent::NameTwice { from }).is_ok() {
+            *told = Some(Instant::now());
+        }
+    }
+
+    /// Is this heartbeat, which has our name, none that we can have sent? Of two nodes with one name only the one that counts
+    /// lower says so: what is lower than ours may be our own, recorded and sent again.
+    pub(super) fn is_twins(&self, heartbeat: &Heartbeat) -> bool {
+        (heartbeat.boot, heartbeat.sequence) > (self.boot, self.sequence.load(Ordering::Relaxed))
     }
 
     /// Passes on what must not be lost.

@@ -95,6 +95,7 @@ impl PeerLinks {
             sequence: Default::default(),
             fresh: Default::default(),
             addresses: Default::default(),
+            told_of_twin: Default::default(),
         });
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();

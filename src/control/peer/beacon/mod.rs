@@ -99,7 +99,7 @@ async fn exchange(shared: &Shared, post: &Post, on: &InterfaceAddress) -> io::Er
     loop {
         tokio::select! {
             received = post.socket.recv_from(&mut buffer) => match received {
-                Ok((length, _)) => hear(shared, buffer.get(..length).unwrap_or_default()),
+                Ok((length, from)) => hear(shared, buffer.get(..length).unwrap_or_default(), from.ip()),
                 Err(error) => return error,
             },
             _ = tick.tick() => {
@@ -127,7 +127,7 @@ async fn send(shared: &Shared, post: &Post) {
     }
 }
 
-fn hear(shared: &Shared, frame: &[u8]) {
+fn hear(shared: &Shared, frame: &[u8], from: IpAddr) {
     let heartbeat = match frame::open(frame, shared.key.for_beacons()) {
         Ok(heartbeat) => heartbeat,
         Err(FrameError::Forged) => return shared.counts.update(|counts| counts.beacons_forged += 1),
@@ -135,6 +135,9 @@ fn hear(shared: &Shared, frame: &[u8]) {
     };
     if heartbeat.node == shared.node {
         // The kernel lets us hear ourselves, for the sake of others on this host.
+        if shared.is_twins(&heartbeat) {
+            shared.hear_twin(from);
+        }
         return;
     }
     match shared.store.by_name(&heartbeat.node) {
