@@ -11,6 +11,10 @@ use failback::{
         group::{JoinRefusal, Role},
     },
 };
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+};
 use tempfile::TempDir;
 
 const A: &str = "127.0.0.1:0";
@@ -117,6 +121,24 @@ fn b1_two_nodes_of_one_name_are_not_joined_and_both_are_told() {
         twin.events().iter().any(|event| matches!(event, PeerEvent::NameTwice { .. })).then_some(())
     });
     assert_eq!((p.peers().len(), twin.counts().names_twice), (0, 1));
+}
+
+#[test]
+fn b1_a_port_where_another_protocol_is_spoken_is_called_so() {
+    let [one, _, _] = dirs();
+    let p = primary(&one);
+    for words in ["SSH-2.0-OpenSSH_9.6\r\n", "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", ""] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _question = stream.read(&mut [0; 4096]).unwrap();
+            stream.write_all(words.as_bytes()).unwrap();
+        });
+        let told = if words.is_empty() { "it hung up" } else { "is it the port of `peer_listen`?" };
+        refused(p.join(&address, &p.address), JoinRefusal::AddressNotReached, told);
+        server.join().unwrap();
+    }
 }
 
 /// A primary node that was reinstalled under its old name has another key: the backup must be told that the old one is gone.

@@ -126,7 +126,12 @@ fn refused(error: &io::Error) -> ChannelError {
         Some(rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure)) => {
             "another node answers there".into()
         }
+        Some(rustls::Error::InvalidMessage(_)) => {
+            "what answers there does not speak TLS, so it is no node's peer port; is it the port of `peer_listen`?"
+                .into()
+        }
         Some(other) => other.to_string(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => "it hung up before the handshake was over".into(),
         None => error.to_string(),
     })
 }
