@@ -15,7 +15,9 @@ fn every_configuration_in_the_documentation_loads() {
     for file in ["admin.token", "hook.token", "smtp.password"] {
         fs::write(folder.path().join(file), "ops:operate:secret\n").unwrap();
     }
-    fs::write(folder.path().join("pairing.key"), "the secret of the documentation\n").unwrap();
+    let pairing_key = folder.path().join("pairing.key");
+    fs::write(&pairing_key, "the secret of the documentation\n").unwrap();
+    fs::set_permissions(&pairing_key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     fs::create_dir(folder.path().join("certs")).unwrap();
     for file in ["ca.pem", "AGG_V.pem", "AGG_V.key", "AGG_P.pem", "AGG_P.key", "proxy.pem", "proxy.key"] {
         fs::write(folder.path().join("certs").join(file), "").unwrap();

@@ -236,6 +236,29 @@ fn b2_a_pairing_key_that_could_be_guessed_is_refused() {
 }
 
 #[test]
+fn b2_a_pairing_key_that_others_may_read_is_refused_with_the_mend() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("pairing.key");
+    let text = format!(
+        "{PAIR}[group]\nrole = \"backup\"\npeer_listen = \"10.0.0.3:9902\"\npairing_key_file = \"pairing.key\"\n"
+    );
+    let said = |mode| {
+        fs::write(&key, KEY).unwrap();
+        fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        parse(&text, &folder.path().join("f.toml")).map_or_else(|errors| errors.to_string(), |_| String::new())
+    };
+    assert_eq!(said(0o600), "");
+    for mode in [0o644, 0o640] {
+        let said = said(mode);
+        let mend = format!(
+            "has mode {mode:04o}: others on this machine may read it, and be a node of the group; `chmod 600 {}`",
+            key.display()
+        );
+        assert!(said.ends_with(&mend), "{said}");
+    }
+}
+
+#[test]
 fn g6_what_may_not_be_meant_is_a_warning() {
     let warned = |more: &str| {
         let warnings = group(KEY, more).unwrap().warnings;

@@ -8,8 +8,9 @@ use crate::config::{
     values::{Local, Name, Span, Wait},
 };
 use crate::model::{
+    causes::chain,
     group::{GroupSpec, InterfaceAddress, Role, SyncSpec, TakeoverSpec, Witness},
-    pairing_key,
+    pairing_key::{self, PairingKeyError},
 };
 use std::{
     net::{IpAddr, SocketAddr},
@@ -118,13 +119,18 @@ fn key_file(raw: &Field<FilePath>, folder: &Path, findings: &mut Findings) -> Op
     const MEND: &str = "make one with `openssl rand -base64 32`, the same on every node";
     let found = raw.here()?;
     let path = folder.join(&found.0);
-    if let Err(error) = pairing_key::read(&path) {
-        findings.add(&found.place, format!("{} {error}", path.display()), MEND);
-    }
-    let open = std::fs::metadata(&path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0);
-    if open {
-        let reason = format!("others on this machine may read {}, and be a node of the group", path.display());
-        findings.warn(&found.place, reason, "give it mode 0600");
+    let shown = path.display();
+    match pairing_key::read(&path) {
+        Err(error @ PairingKeyError::Open(_)) => {
+            findings.add(&found.place, format!("{shown} {error}"), format!("`chmod 600 {shown}`"));
+        }
+        Err(error) => findings.add(&found.place, format!("{shown} {}", chain(&error)), MEND),
+        // Of another user, who may mean it.
+        Ok(_) if std::fs::metadata(&path).is_ok_and(|file| file.permissions().mode() & 0o007 != 0) => {
+            let reason = format!("others on this machine may read {shown}, and be a node of the group");
+            findings.warn(&found.place, reason, "give it mode 0600");
+        }
+        Ok(_) => {}
     }
     Some(path)
 }
