@@ -14,7 +14,7 @@ const EACH: usize = 4;
 const TOTAL: usize = 64;
 /// From one address of a joined node, beside all others: a stranger at another address takes none of these. One behind the
 /// same address may, so there are more of them.
-const KEPT_EACH: usize = 16;
+const KEPT_EACH: usize = 32;
 
 /// The places.
 #[derive(Debug, Default)]
