@@ -61,7 +61,7 @@ pub enum GroupError {
     #[error("group.pairing_key_file")]
     Key(#[from] crate::model::pairing_key::PairingKeyError),
     /// The peer link.
-    #[error("group.peer_listen")]
+    #[error(transparent)]
     Peer(#[from] PeerError),
     /// What was copied.
     #[error("what is known of seats can't be read")]

@@ -63,7 +63,7 @@ pub enum PeerError {
         source: std::io::Error,
     },
     /// Nobody can listen there.
-    #[error("can't listen on {address}")]
+    #[error("group.peer_listen: can't listen on {address}")]
     Listen {
         /// `group.peer_listen`.
         address: SocketAddr,
