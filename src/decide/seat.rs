@@ -9,8 +9,8 @@
 //! ```
 //!
 //! **Epochs.** The nodes of a group, sorted by name, take turns: each raises a seat's epoch to the next number *of its own*, so two nodes
-//! of one group never mean the same epoch. While two nodes see different groups (one was joined or dismissed a moment ago) they
-//! might; then the greater name wins. Whoever hears of a higher epoch than it serves under lets go at once, also if nobody is
+//! of one group never mean the same epoch. While two nodes see different groups (one was joined or dismissed a moment ago, or two
+//! primary nodes share a backup and don't know each other) they might; then the greater name wins. Whoever hears of a higher epoch than it serves under lets go at once, also if nobody is
 //! heard serving under it: no client is accepted under an epoch lower than one that is known.
 //!
 //! **What two nodes can't guarantee.** Two nodes that hear each other on neither path, do not see each other's ARP, and each reach a
