@@ -8,6 +8,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     os::unix::net::UnixStream,
     path::PathBuf,
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -144,4 +145,20 @@ pub(crate) fn sum(text: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
         metric == name && wanted.iter().all(|label| its_labels.contains(label))
     });
     ours.map(|(_, value)| value.parse::<f64>().expect("a number")).sum()
+}
+
+/// What Prometheus' own checker has to say about a page of metrics.
+#[track_caller]
+pub(crate) fn promtool_accepts(page: &str) {
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is installed (Debian package prometheus)");
+    promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.is_empty(), "{said}\n{page}");
 }

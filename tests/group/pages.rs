@@ -1,7 +1,12 @@
 //! What the pages show: who is who, what is yellow, what is doubtful in a configuration.
 
 use crate::{
-    common::{process::run, within},
+    common::{
+        admin::{promtool_accepts, sum},
+        eventually,
+        process::run,
+        within,
+    },
     node::{Node, PRIMARY_TIMEOUT, Wishes},
     rig::{Rig, by_hand},
 };
@@ -9,7 +14,7 @@ use failback::model::{
     group::{NodeStateName, Role},
     view::{StatusView, group::SyncResult},
 };
-use std::{fs, time::Duration};
+use std::{fs, io::Write, net::TcpStream, time::Duration};
 
 /// The page as a terminal would show it.
 fn colourful(node: &Node) -> String {
@@ -72,6 +77,30 @@ fn g4_g11_after_a_takeover_the_rows_say_who_is_where_and_are_yellow_on_both_page
         assert_eq!((a.shared_addresses.len(), &*b.shared_addresses), (0, &["10.77.0.10/24".to_owned()][..]));
         assert_eq!(a.fallback_address.as_deref(), Some("10.77.0.121/24"));
     }
+}
+
+#[test]
+fn g11_the_metrics_of_a_group_say_who_is_what_and_prometheus_takes_them() {
+    let mut rig = Rig::joined();
+    let page = || rig.b.proxy.admin.get("/metrics").expect("a page").1;
+    promtool_accepts(&page());
+    assert_eq!(sum(&page(), "failback_node_state", &[("node", "A"), ("state", "online")]), 1.0);
+    assert_eq!(sum(&page(), "failback_seat_epoch", &[("seat", "A")]), 1.0);
+    assert!(sum(&page(), "failback_sync_last_success_timestamp_seconds", &[("node", "A")]) > 1e9);
+    rig.lab
+        .on("c", || TcpStream::connect("10.77.0.22:9902")?.write_all(b"GET / HTTP/1.1\r\n\r\n"))
+        .expect("it is open");
+    let failed = || sum(&page(), "failback_peer_dropped_total", &[("reason", "handshake_failed")]) >= 1.0;
+    eventually("what is no TLS is counted", || failed().then_some(()));
+
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    let page = || rig.b.proxy.admin.get("/metrics").expect("a page").1;
+    let shown = |name, labels: &[(&str, &str)], value: f64| sum(&page(), name, labels) == value;
+    eventually("it says who serves", || {
+        let online = shown("failback_node_state", &[("node", "B"), ("state", "online")], 1.0);
+        (online && shown("failback_seat_epoch", &[("seat", "A")], 2.0)).then_some(())
+    });
 }
 
 #[test]

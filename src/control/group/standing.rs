@@ -54,6 +54,7 @@ impl Group {
             let _next_look = self.driver.try_send(SeatOrder::Standing(self.standing.values().cloned().collect()));
         }
         self.metrics.group(view);
+        self.metrics.peer_dropped(&self.links.counts().each());
     }
 
     /// Nobody pulled for too long (`B7`).

@@ -219,3 +219,22 @@ pub struct Counts {
     /// Nodes that wanted to be joined with another pairing key.
     pub wrong_keys: u64,
 }
+
+impl Counts {
+    /// Each by its name, as metrics have them.
+    #[must_use]
+    pub fn each(self) -> [(&'static str, u64); 10] {
+        [
+            ("beacon_forged", self.beacons_forged),
+            ("beacon_malformed", self.beacons_malformed),
+            ("beacon_of_stranger", self.beacons_of_strangers),
+            ("beacon_unsent", self.beacons_unsent),
+            ("heartbeat_stale", self.stale),
+            ("event_lost", self.events_lost),
+            ("turned_away", self.turned_away),
+            ("handshake_failed", self.failed_handshakes),
+            ("name_twice", self.names_twice),
+            ("wrong_key", self.wrong_keys),
+        ]
+    }
+}

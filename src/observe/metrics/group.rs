@@ -7,7 +7,7 @@ use crate::model::{
 };
 
 /// The families, if the node is in a group.
-pub(super) fn render(page: &mut Page, group: &GroupView) {
+pub(super) fn render(page: &mut Page, group: &GroupView, dropped: &[(&str, u64)]) {
     page.family(Kind::Gauge, "failback_node_state", "1 for the state a node is in, as this node sees it.");
     for node in &group.nodes {
         for state in NodeStateName::ALL {
@@ -39,6 +39,14 @@ pub(super) fn render(page: &mut Page, group: &GroupView) {
     }
     for (seat, revision) in revisions {
         page.sample(&[("seat", &seat.seat)], revision);
+    }
+    page.family(
+        Kind::Counter,
+        "failback_peer_dropped_total",
+        "What was not taken of beacons, connections and questions of other nodes and of strangers, by reason.",
+    );
+    for (reason, count) in dropped {
+        page.sample(&[("reason", reason)], count);
     }
 }
 

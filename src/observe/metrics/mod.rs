@@ -42,6 +42,7 @@ struct Table {
     check_handshakes_failed: [u64; TlsFailure::ALL.len()],
     alerts: BTreeMap<String, alerts::Channel>,
     group: Option<GroupView>,
+    peer_dropped: Vec<(&'static str, u64)>,
 }
 
 /// Why the API's guard refuses a request: the last words of the problem's type.
@@ -116,6 +117,11 @@ impl Metrics {
         self.table().group = Some(view.clone());
     }
 
+    /// What was dropped of what other nodes and strangers sent since the start, by reason.
+    pub fn peer_dropped(&self, counts: &[(&'static str, u64)]) {
+        self.table().peer_dropped = counts.to_vec();
+    }
+
     /// The page in the Prometheus text format. Reads `/proc`: call it where a millisecond of file system may be spent.
     #[must_use]
     pub fn render(&self, workers: &Workers) -> String {
@@ -145,7 +151,7 @@ impl Metrics {
             page.sample(&[("name", name)], expires);
         }
         alerts::render(&mut page, &table.alerts);
-        table.group.iter().for_each(|group| group::render(&mut page, group));
+        table.group.iter().for_each(|group| group::render(&mut page, group, &table.peer_dropped));
         process::render(&mut page);
         page.finish()
     }
