@@ -4,6 +4,7 @@ use super::{
     NodeMachine,
     effect::{Effect, Verdict},
     input::Order,
+    state::Phase,
     work::{Step, Work},
 };
 use crate::{
@@ -111,8 +112,14 @@ impl NodeMachine {
     fn reverse(&mut self, now: Time, ticket: Option<Ticket>, name: &NodeName) -> Begun {
         let Some(seat) = self.seats.get(name) else { return refused(SeatRefusal::NoSuchSeat) };
         let (home, order) = (seat.home.clone(), Order::Reverse { seat: name.clone() });
-        // By its record a node that returns may hold what was taken over long ago: only who serves it is believed.
-        if home == self.me && seat.is_serving() {
+        // By its record a node that returns may hold what was taken over long ago: only who serves it, or was just given it, is believed.
+        let was_given = matches!(seat.phase, Phase::Entering(_)) && seat.reason == SeatReason::Reversed;
+        let is_back = if home == self.me {
+            seat.is_serving() || was_given
+        } else {
+            self.heard_holder(now, name) == Some(home.clone())
+        };
+        if is_back {
             return unchanged(format!("seat {name} is held by its own node"));
         }
         let work = Work::new(now, ticket, order, name.clone(), SeatReason::Reversed);

@@ -95,6 +95,25 @@ fn g6_reverse_pulls_first_then_asks_and_serves_under_a_new_epoch() {
 }
 
 #[test]
+fn g6_a_second_reverse_changes_nothing() {
+    let mut world = displaced();
+    world.order(Order::Reverse { seat: ALPHA.into() });
+    let Some((_, Message::Want { seat, ask, .. })) = world.told.pop() else { panic!("it was not asked") };
+    world.other(BRAVO).claims = vec![claim(ALPHA, 2, false)];
+    // The address is not free yet: it has the seat, and is about to serve it.
+    world.owner = Owner::Somebody;
+    world.input(Input::Told(BRAVO.into(), Message::Grant { seat, ask, epoch: Epoch(3), revision: 7 }));
+    world.run(0.5);
+    world.answers.clear();
+    world.order(Order::Reverse { seat: ALPHA.into() });
+    assert!(matches!(world.answers.pop(), Some(Verdict::Unchanged(_))));
+
+    let mut world = World::backup(true);
+    world.order(Order::Reverse { seat: ALPHA.into() });
+    assert!(matches!(world.answers.pop(), Some(Verdict::Unchanged(_))), "nor at the other node");
+}
+
+#[test]
 fn g6_a_returning_node_that_hears_no_holder_yet_says_so() {
     // Input: its record says that it holds its seat, which may be long ago. Output: it does not claim to.
     let mut world = World::returning();
