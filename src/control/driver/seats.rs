@@ -211,7 +211,7 @@ impl Driver {
         for name in self.pairs_of(seat) {
             self.begin_pair(&name);
         }
-        let workers = self.workers.clone();
+        let (workers, closed) = (self.workers.clone(), seat.clone());
         let left = async move {
             let sessions = || {
                 let flows = workers.stats.iter().flat_map(|worker| worker.flows());
@@ -222,6 +222,9 @@ impl Driver {
             sleep(Duration::from_millis(2)).await;
             while sessions() > 0 && began.elapsed() < CLOSE_WITHIN {
                 sleep(Duration::from_millis(2)).await;
+            }
+            if sessions() > 0 {
+                tracing::warn!(seat = %closed, sessions = sessions(), "sessions of a seat that was let go have not ended yet");
             }
             let _gone = reply.send(());
         };
