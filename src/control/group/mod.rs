@@ -262,8 +262,10 @@ impl Group {
     }
 
     fn event(&self, kind: &'static str, grave: bool, message: String) {
-        if let Err(full) = self.driver.try_send(SeatOrder::Event { kind, grave, message }) {
-            tracing::warn!(event = ?full.into_inner(), "the driver is too busy for an event");
+        if let Err(lost) = self.driver.try_send(SeatOrder::Event { kind, grave, message })
+            && let SeatOrder::Event { kind, message, .. } = lost.into_inner()
+        {
+            tracing::warn!(event = kind, what = message, "the driver is too busy for an event");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Operators' orders about the group.
 
-use super::{Done, Group};
+use super::{Done, Group, words};
 use crate::{
     control::{
         orders::{GroupOrder, GroupRequest, OrderError, Reply},
@@ -14,7 +14,7 @@ use std::sync::Arc;
 impl Group {
     pub(super) fn request(&mut self, request: GroupRequest) {
         let GroupRequest { order, by, reply } = request;
-        tracing::info!(by, ?order, "an order about the group");
+        tracing::info!(by, order = %words::order(&order), "an order about the group");
         if let Some(error) = self.names_nobody(&order) {
             let _gone = reply.send(Err(error));
             return;

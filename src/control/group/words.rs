@@ -1,7 +1,7 @@
 //! Notes about seats in words: for events and alerts.
 
 use crate::{
-    control::clock::wall_now,
+    control::{clock::wall_now, orders::GroupOrder},
     decide::{
         effect::PairRecord,
         seat::{
@@ -76,7 +76,21 @@ pub(super) fn story(me: &NodeName, note: &Note, by: Option<&str>) -> Story {
     Story { kind, grave, message }
 }
 
-/// As one would type it.
+/// An order about the group, as one would type it.
+pub(super) fn order(order: &GroupOrder) -> String {
+    match order {
+        GroupOrder::Join { forward, reverse } => format!("group join {forward} --reverse {reverse}"),
+        GroupOrder::Sync(None) => "sync".into(),
+        GroupOrder::Sync(Some(node)) => format!("sync {node}"),
+        GroupOrder::Part(node) => format!("group leave --node {node}"),
+        GroupOrder::Seat(order) => {
+            let forced = matches!(order, Order::Takeover { force: true, .. } | Order::Role { force: true, .. });
+            format!("{}{}", as_typed(order), if forced { " --force" } else { "" })
+        }
+    }
+}
+
+/// The same, without `--force`.
 fn as_typed(order: &Order) -> String {
     match order {
         Order::Takeover { seat, .. } => format!("takeover {seat}"),
@@ -141,4 +155,29 @@ pub(super) fn given_up_alert(pair: &PairName, story: &Story) -> Alert {
         format!("{}.", story.message),
         "compare the servers' data before you trust either".into(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_are_told_as_one_would_type_them() {
+        let address = |text: &str| text.parse().unwrap();
+        let join = GroupOrder::Join { forward: address("b:9902"), reverse: address("a:9902") };
+        let takeover = |force| GroupOrder::Seat(Order::Takeover { seat: "A".into(), force });
+        let role = GroupOrder::Seat(Order::Role { role: Role::Backup, sync_first: false, force: true });
+        let orders = [
+            (join, "group join b:9902 --reverse a:9902"),
+            (GroupOrder::Sync(None), "sync"),
+            (GroupOrder::Sync(Some("B".into())), "sync B"),
+            (GroupOrder::Part("B".into()), "group leave --node B"),
+            (takeover(false), "takeover A"),
+            (takeover(true), "takeover A --force"),
+            (role, "group role backup --force"),
+        ];
+        for (given, words) in orders {
+            assert_eq!(order(&given), words);
+        }
+    }
 }
