@@ -5,7 +5,7 @@ use super::{
     screen::{self, Screen},
     show, write,
 };
-use crate::model::view::{EventView, PairView, SessionView, StatusView};
+use crate::model::view::{EventView, PairView, SessionView, StatusView, group::HealthView};
 use std::time::{Duration, Instant, SystemTime};
 
 const REFRESH: Duration = Duration::from_secs(1);
@@ -17,20 +17,26 @@ pub(super) async fn status(client: &Client, watch: bool, json: bool) -> anyhow::
         return write(&client.text("/api/v1/status").await?);
     }
     if !watch {
-        let view: StatusView = client.get("/api/v1/status").await?;
-        return write(&show::status::page(&view, SystemTime::now(), screen::width()));
+        return write(&status_page(client).await?);
     }
     let mut screen = Screen::open();
     loop {
-        let picture = match client.get::<StatusView>("/api/v1/status").await {
-            Ok(view) => show::status::page(&view, SystemTime::now(), screen::width()),
-            Err(error) => format!("{error:#}\n"),
-        };
+        let picture = status_page(client).await.unwrap_or_else(|error| format!("{error:#}\n"));
         screen.draw(&picture)?;
         if screen.ended_within(REFRESH).await {
             return Ok(());
         }
     }
+}
+
+async fn status_page(client: &Client) -> anyhow::Result<String> {
+    let view: StatusView = client.get("/api/v1/status").await?;
+    // What stands against a node of a group is for the node to say.
+    let reasons = match view.group {
+        Some(_) => client.get::<HealthView>("/api/v1/health").await?.reasons,
+        None => Vec::new(),
+    };
+    Ok(show::status::page(&view, &reasons, SystemTime::now(), screen::width()))
 }
 
 pub(super) async fn why(client: &Client, pair: &str, json: bool) -> anyhow::Result<()> {

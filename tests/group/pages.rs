@@ -54,8 +54,9 @@ fn g4_g11_after_a_takeover_the_rows_say_who_is_where_and_are_yellow_on_both_page
             let offline =
                 a.contains("A primary offline") && a.contains("10.77.0.121/24") && !a.contains("10.77.0.10/24");
             let online = b.contains("B backup online") && b.contains("10.77.0.10/24");
+            let told = page.contains("the seat A is degraded: B holds it, not its own node A");
             // No takeover by itself any more.
-            (offline && online && a_yellow && b_yellow && page.contains("degraded, auto off")).then_some(())
+            (offline && online && a_yellow && b_yellow && told && page.contains("degraded, auto off")).then_some(())
         });
         let group = within(Duration::from_secs(60), "the same as JSON", || {
             let status: StatusView = serde_json::from_str(&node.order(&["status", "--json"])).expect("a status");

@@ -123,7 +123,7 @@ probes  AGG_V  0.0.0.0:4100, [::]:4100       120  20000
 ! AGG_V: no valid resync signal has come
 ! the journal's disk is slow\\u{1b}[2J
 ";
-    let page = status::page(&node(failed_over()), now(), None);
+    let page = status::page(&node(failed_over()), &[], now(), None);
     assert_eq!(plain(&page), expected);
     assert!(page.contains("\u{1b}[33mon_backup\u{1b}[0m"), "the state has a colour: {page:?}");
 }
@@ -134,7 +134,7 @@ fn in_a_window_notes_are_wrapped_and_a_servers_note_is_short() {
     let words = "wrong answer: the certificate carries none of the wanted names: wanted AGG_V";
     pair.upstreams[0].last_failure = Some(words.into());
     pair.blockers = vec![format!("AGG_P fails its checks: {words}")];
-    let page = plain(&status::page(&node(pair.clone()), now(), Some(60)));
+    let page = plain(&status::page(&node(pair.clone()), &[], now(), Some(60)));
     let notes = "\n! AGG_V: AGG_P fails its checks: wrong answer: the\n  certificate carries none of the wanted names: wanted AGG_V\n";
     assert!(page.contains(notes), "{page}");
     assert!(page.contains("  wrong answer: the certificate carries n…\n"), "{page}");
@@ -144,7 +144,7 @@ fn in_a_window_notes_are_wrapped_and_a_servers_note_is_short() {
 
 #[test]
 fn x2_status_shows_a_migrations_progress_and_what_an_operator_put_on_top() {
-    let page = plain(&status::page(&node(returning()), now(), None));
+    let page = plain(&status::page(&node(returning()), &[], now(), None));
     assert!(page.contains("AGG_V  returning, frozen  primary  AGG_P         8"), "{page}");
     let line =
         "→ AGG_V: moving sessions off the backup: 80 of 120 sessions left, 20 a second, done in 4s; 1 exempt stay\n";
@@ -158,7 +158,7 @@ fn x2_once_the_old_side_is_closed_who_waits_is_what_counts() {
         (migration.remaining, migration.admitting, migration.pace, migration.exempt) = (0, true, 2, 0);
     }
     let words = "old side closed; admitting: 5 wait, 2 a second, done in 4s";
-    let page = plain(&status::page(&node(pair.clone()), now(), None));
+    let page = plain(&status::page(&node(pair.clone()), &[], now(), None));
     assert!(page.contains(&format!("→ AGG_V: {words}\n")), "{page}");
     let page = plain(&why::page(&pair, None, now(), None));
     assert!(page.contains(&format!("Migration: {words}.\n")) && !page.contains("moving"), "{page}");

@@ -87,9 +87,13 @@ fn taken_over() -> GroupView {
 }
 
 fn page(group: GroupView, pair: PairView) -> String {
+    page_with(group, &[], pair)
+}
+
+fn page_with(group: GroupView, reasons: &[String], pair: PairView) -> String {
     let mut view = node(pair);
     view.group = Some(group);
-    status::page(&view, now(), None)
+    status::page(&view, reasons, now(), None)
 }
 
 #[test]
@@ -146,6 +150,14 @@ fn g4_after_a_takeover_the_rows_are_yellow() {
         assert!(page.contains(yellow), "{yellow:?}: {page:?}");
     }
     assert!(page.contains("\u{1b}[1m\u{1b}[33mPROXY_B"), "the backup node stands in for it: {page:?}");
+}
+
+#[test]
+fn b13_status_says_why_the_node_is_not_fit_each_reason_once() {
+    let reasons = ["no other node is heard", "the seat PROXY_P is degraded"].map(String::from);
+    let page = plain(&page_with(taken_over(), &reasons, failed_over()));
+    let told: Vec<&str> = page.lines().filter(|line| reasons.iter().any(|reason| line.contains(reason))).collect();
+    assert_eq!(told, ["! no other node is heard", "! the seat PROXY_P is degraded"], "{page}");
 }
 
 #[test]

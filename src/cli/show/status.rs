@@ -19,8 +19,9 @@ use std::{
 /// A server's note is cut after so many columns: the lines below the tables and `why` have the whole of it.
 const NOTE: usize = 40;
 
-/// The whole page; times are told as seen from `now`, notes are wrapped for a window `width` columns wide.
-pub(in crate::cli) fn page(view: &StatusView, now: SystemTime, width: Option<usize>) -> String {
+/// The whole page; times are told as seen from `now`, notes are wrapped for a window `width` columns wide. `reasons` are why the node is
+/// not fit for its place in its group.
+pub(in crate::cli) fn page(view: &StatusView, reasons: &[String], now: SystemTime, width: Option<usize>) -> String {
     let up = Duration::try_from_secs_f64(view.uptime_seconds).unwrap_or_default();
     let about = format!("  failback {}, up {}", plain(&view.version), words::span(up));
     let mut page = format!("{}{}\n", styled(&plain(&view.node), BOLD), styled(&about, DIM));
@@ -31,11 +32,10 @@ pub(in crate::cli) fn page(view: &StatusView, now: SystemTime, width: Option<usi
         page.push_str(&part);
     }
     let mut notes: Vec<Note> = view.pairs.iter().flat_map(notes).collect();
-    // The pairs' blockers are among the warnings.
-    let told: BTreeSet<String> = notes.iter().map(|(_, text, _)| text.clone()).collect();
-    let of_group =
-        view.group.iter().flat_map(|group| &group.warnings).filter(|warning| !view.warnings.contains(warning));
-    let more = view.warnings.iter().chain(of_group).filter(|warning| !told.contains(*warning));
+    // The pairs' blockers are among the warnings, and the group's warnings among the reasons.
+    let mut told: BTreeSet<String> = notes.iter().map(|(_, text, _)| text.clone()).collect();
+    let of_group = view.group.iter().flat_map(|group| &group.warnings);
+    let more = view.warnings.iter().chain(reasons).chain(of_group).filter(|warning| told.insert((*warning).clone()));
     notes.extend(more.map(|warning| ("!", warning.clone(), BAD)));
     if !notes.is_empty() {
         page.push('\n');
