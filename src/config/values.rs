@@ -4,7 +4,7 @@ use super::{
     error::{Findings, Place},
     read::{Found, Given, Read},
 };
-use crate::model::HostPort;
+use crate::model::{HostPort, LONGEST_NAME, is_short_enough};
 use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::{
@@ -54,14 +54,14 @@ impl Read for bool {
 pub(super) struct Name(pub(super) String);
 
 impl Name {
-    const LONGEST: usize = 64;
-
     /// Is `text` a name? Adds the finding if not.
     pub(super) fn check(text: &str, place: &Place, findings: &mut Findings) -> bool {
         let reason = if text.is_empty() {
             "the name is empty"
-        } else if text.chars().count() > Self::LONGEST {
+        } else if text.chars().count() > LONGEST_NAME {
             "the name is longer than 64 characters"
+        } else if !is_short_enough(text) {
+            "the name is too long for a file's name, where all but letters and digits of ASCII take three bytes or more"
         } else if text.trim() != text {
             "the name begins or ends with a space"
         } else if matches!(text, "." | "..") {
@@ -200,8 +200,13 @@ impl Read for HostPort {
 }
 
 /// Dialled, these lead to this host itself, to many, or nowhere.
-fn is_nobodys(ip: IpAddr) -> bool {
-    ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST)
+pub(super) fn is_nobodys(ip: IpAddr) -> bool {
+    ip.is_unspecified() || is_many(ip)
+}
+
+/// No single host has it.
+fn is_many(ip: IpAddr) -> bool {
+    ip.is_multicast() || ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST)
 }
 
 /// The error without the mend it carries itself: a finding has a mend of its own.
@@ -240,6 +245,11 @@ impl Read for Local {
             if plain != address.ip() {
                 let mend = format!("write \"{}\"", SocketAddr::new(plain, address.port()));
                 findings.add(&given.place, format!("`{text}` is an IPv4 address in IPv6 clothes"), mend);
+                return None;
+            }
+            if is_many(plain) {
+                let mend = "write an IP address of this host and a port, as in \"0.0.0.0:4100\"";
+                findings.add(&given.place, format!("{plain} is no single host's address"), mend);
                 return None;
             }
             return Some(Self(address));

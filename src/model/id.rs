@@ -3,6 +3,18 @@
 use serde::{Deserialize, Serialize};
 use std::{borrow::Borrow, fmt, ops::Deref, sync::Arc};
 
+/// Characters of a name at most.
+pub const LONGEST_NAME: usize = 64;
+/// Bytes of it at most where it is a part of a URL or a file's name, which has 255 bytes with its ending.
+const LONGEST_ENCODED: usize = 200;
+
+/// Is the name short enough, also as a part of URLs and file names? There every byte that is no ASCII letter or digit takes three (`%C3`).
+#[must_use]
+pub fn is_short_enough(name: &str) -> bool {
+    let encoded: usize = name.bytes().map(|byte| if byte.is_ascii_alphanumeric() { 1 } else { 3 }).sum();
+    name.chars().count() <= LONGEST_NAME && encoded <= LONGEST_ENCODED
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

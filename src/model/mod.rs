@@ -25,7 +25,7 @@ pub mod tls;
 pub mod view;
 
 pub use address::HostPort;
-pub use id::{NodeName, PairName, RouteName, UpstreamName};
+pub use id::{LONGEST_NAME, NodeName, PairName, RouteName, UpstreamName, is_short_enough};
 pub use reason::{EndReason, RefuseReason, TransitionReason};
 pub use time::Time;
 

@@ -8,6 +8,7 @@
 use crate::model::{
     Epoch, NodeName,
     group::{Claim, Heartbeat, NodeStateName, Role},
+    is_short_enough,
 };
 use aws_lc_rs::hmac;
 
@@ -20,8 +21,6 @@ const HEARS: u8 = 2;
 const HAS_HOME: u8 = 4;
 const VACANT: u8 = 8;
 const MAGIC: &[u8] = b"FBbn\x01";
-/// As configuration has it.
-const LONGEST_NAME: usize = 64;
 
 /// Why bytes are no beacon of the group's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -141,7 +140,7 @@ fn read_name(rest: &mut &[u8]) -> Option<NodeName> {
 /// Could configuration have it as the name of a node?
 pub(in crate::control::peer) fn is_name(name: &str) -> bool {
     let shown = name.chars().all(|c| c != '/' && !c.is_control());
-    !name.is_empty() && name.chars().count() <= LONGEST_NAME && shown
+    !name.is_empty() && is_short_enough(name) && shown
 }
 
 fn number(rest: &mut &[u8]) -> Option<u64> {
@@ -212,6 +211,7 @@ mod tests {
         }
         assert_eq!(decode(&[&good[..], b"x"].concat()), None, "something behind it");
         assert_eq!(decode(&encode(&Heartbeat { node: "a/b".into(), ..heartbeat(vec![]) })), None);
+        assert_eq!(decode(&encode(&heartbeat(vec![claim_of("ü".repeat(43), true)]))), None, "no file can be called so");
     }
 
     proptest! {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::is_short_enough;
 
 fn settings(text: &str) -> Settings {
     Settings::of(&format!("[pairs.V]\nwhat = \"{text}\"\n")).unwrap()
@@ -67,6 +68,19 @@ fn b5_a_seat_that_is_forgotten_is_gone_from_the_disk() {
     backup.forget(&SEAT.into()).unwrap();
     assert_eq!(fs::read_dir(dir.path().join("seats")).unwrap().count(), 0);
     assert!(SeatStore::open(dir.path()).unwrap().get(&SEAT.into()).is_none());
+}
+
+/// What configuration and joining let pass as a name has a file, a draft, and what is kept beside that.
+#[test]
+fn the_longest_name_a_node_can_have_has_room_in_the_names_of_files() {
+    let longest = "_".repeat(64);
+    let seat = NodeName::from(longest.as_str());
+    assert!(is_short_enough(&longest) && is_short_enough(&"ü".repeat(33)) && !is_short_enough(&"ü".repeat(34)));
+    let (dir, mut store) = store();
+    store.write_settings(&seat, &settings("one")).unwrap();
+    fs::write(draft_path(dir.path(), &seat), "[pairs.MINE]\n").unwrap();
+    store.write_settings(&seat, &settings("two")).unwrap();
+    assert_eq!(fs::read_dir(dir.path().join("seats")).unwrap().count(), 3);
 }
 
 #[test]
