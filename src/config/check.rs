@@ -25,6 +25,8 @@ use std::{
     time::Duration,
 };
 
+pub(in crate::config) use group::unserved;
+
 /// `path` is the file's; relative paths in it start at its folder.
 pub(super) fn check(file: &File, path: &Path, findings: &mut Findings) -> Config {
     let folder = path.parent().unwrap_or(Path::new(""));

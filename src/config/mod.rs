@@ -45,7 +45,7 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let read = std::io::Read::read_to_string(&mut std::io::Read::take(file, MOST_BYTES + 1), &mut text);
     match read.map_err(unreadable)? as u64 {
-        0..=MOST_BYTES => parse(&text, path),
+        0..=MOST_BYTES => parsed(&text, path, Whose::Nodes),
         _ => Err(unreadable(std::io::Error::other("it is larger than 4 MiB"))),
     }
 }
@@ -58,7 +58,7 @@ pub fn load_again(path: &Path) -> Result<Config, ConfigErrors> {
     let unreadable = |source| ConfigErrors::Unreadable { path: path.into(), source };
     let text = crate::model::file::read(path, MOST_BYTES).map_err(unreadable)?;
     let text = String::from_utf8(text).map_err(|error| unreadable(std::io::Error::other(error)))?;
-    parse(&text, path)
+    parsed(&text, path, Whose::Nodes)
 }
 
 /// Checks `text` as if it stood in the file at `path` (relative paths in it start at that file's folder, and its token
@@ -67,6 +67,19 @@ pub fn load_again(path: &Path) -> Result<Config, ConfigErrors> {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
+    parsed(text, path, Whose::Any)
+}
+
+/// Whose pairs and routes a text has.
+#[derive(Clone, Copy, PartialEq)]
+enum Whose {
+    /// The node's that it is the file of.
+    Nodes,
+    /// Also those of other nodes, as it is served.
+    Any,
+}
+
+fn parsed(text: &str, path: &Path, whose: Whose) -> Result<Config, ConfigErrors> {
     let mut findings = error::Findings::default();
     let (document, syntax_errors) = DeTable::parse_recoverable(text);
     for error in &syntax_errors {
@@ -85,6 +98,9 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
     let document = DeValue::Table(document.into_inner());
     let file: file::File = read::Read::read(&read::Given::document(&document), &mut findings).unwrap_or_default();
     let mut config = check::check(&file, path, &mut findings);
+    if whose == Whose::Nodes {
+        check::unserved(&file, &mut findings);
+    }
     config.files = findings.files.drain(..).map(|(place, path)| NamedFile::new(place, path, text)).collect();
     findings.or_warned(config, text, path)
 }

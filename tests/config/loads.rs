@@ -206,16 +206,17 @@ fn group(key: &str, more: &str) -> Result<Config, String> {
 
 const KEY: &str = "a secret of the tests' own";
 const SHARED: &str = "shared_address = { address = \"10.0.0.10/24\", interface = \"eth0\" }\n";
+const WITNESS: &str = "witnesses = [\"icmp:10.0.0.1\"]\n";
 
 #[test]
 fn a_group_has_sensible_values_and_a_node_alone_has_none() {
     assert_eq!(good(MINIMAL).group, None);
-    let config = group(KEY, SHARED).unwrap();
+    let config = group(KEY, &format!("{SHARED}{WITNESS}")).unwrap();
     assert_eq!(config.warnings, vec![]);
     let group = config.group.unwrap();
     assert_eq!((group.role, group.heartbeat), (Role::Backup, Duration::from_millis(200)));
     assert_eq!(group.peer_listen, "10.0.0.3:9902".parse().unwrap());
-    assert_eq!((group.witnesses, group.fallback_address, group.site), (vec![], None, None));
+    assert_eq!((group.witnesses.len(), group.fallback_address, group.site), (1, None, None));
     let shared = group.shared_address.unwrap();
     assert_eq!((shared.address.to_string(), &*shared.interface), ("10.0.0.10/24".into(), "eth0"));
     assert_eq!(group.sync, SyncSpec { interval: Duration::from_secs(60), alert_after: Duration::from_secs(900) });
@@ -261,7 +262,7 @@ fn b2_a_pairing_key_that_others_may_read_is_refused_with_the_mend() {
 #[test]
 fn g6_what_may_not_be_meant_is_a_warning() {
     let warned = |more: &str| {
-        let warnings = group(KEY, more).unwrap().warnings;
+        let warnings = group(KEY, &format!("{WITNESS}{more}")).unwrap().warnings;
         warnings.iter().map(|warning| format!("{}: {}", warning.key, warning.reason)).collect::<Vec<_>>().join("\n")
     };
     let other_network = "fallback_address = { address = \"10.0.1.11/24\", interface = \"eth0\" }";
@@ -270,6 +271,45 @@ fn g6_what_may_not_be_meant_is_a_warning() {
     let said = warned(&format!("{SHARED}takeover = {{ primary_timeout = \"1s\" }}"));
     assert!(said.starts_with("group.takeover.primary_timeout: the kernel takes the shared address"), "{said}");
     assert!(warned("").starts_with("group: nothing leads clients"), "{}", warned(""));
-    let said = warned(&format!("{SHARED}witnesses = [\"icmp:127.0.0.1\"]"));
-    assert!(said.starts_with("group.witnesses[0]: icmp:127.0.0.1 answers also"), "{said}");
+}
+
+#[test]
+fn b10_a_witness_that_is_this_host_or_none_at_all_is_a_warning() {
+    let warned = |more: &str| {
+        let warnings = group(KEY, &format!("{SHARED}{more}")).unwrap().warnings;
+        warnings.iter().map(|warning| format!("{}: {}", warning.key, warning.reason)).collect::<Vec<_>>().join("\n")
+    };
+    let host = rustix::system::uname().nodename().to_string_lossy().to_ascii_uppercase();
+    for here in
+        ["icmp:127.0.0.1", "tcp:127.1.2.3:22", "icmp:::1", "tcp:[::1]:22", "tcp:localhost:22", "tcp:db.LocalHost.:1"]
+    {
+        let said = warned(&format!("witnesses = [\"{here}\"]"));
+        assert_eq!(said, format!("group.witnesses[0]: {here} is this host, which answers also when it is cut off"));
+    }
+    assert!(warned(&format!("witnesses = [\"tcp:{host}:22\"]")).contains("is this host"), "{host}");
+    assert_eq!(warned(WITNESS), "");
+    assert!(warned("").starts_with("group: only the pairs' servers are left to tell"), "{}", warned(""));
+    let empty = warned("witnesses = []");
+    assert!(empty.starts_with("group.witnesses: only the pairs' servers"), "{empty}");
+    assert_eq!(warned("takeover = { auto = false }"), "", "an operator decides");
+}
+
+#[test]
+fn pairs_and_routes_of_a_backup_nodes_own_are_doubted_in_its_file_and_not_in_what_it_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let (key, file) = (folder.path().join("pairing.key"), folder.path().join("f.toml"));
+    fs::write(&key, KEY).unwrap();
+    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let warned = |role: &str, seat: &str| {
+        let group = format!("role = \"{role}\"\npeer_listen = \"10.0.0.3:9902\"\npairing_key_file = \"pairing.key\"");
+        let text = format!("{seat}[group]\n{group}\n{SHARED}{WITNESS}");
+        fs::write(&file, &text).unwrap();
+        assert_eq!(parse(&text, &file).unwrap().warnings, vec![], "it may be what was copied");
+        let warnings = load(&file).unwrap().warnings;
+        warnings.into_iter().map(|warning| warning.key).collect::<Vec<_>>()
+    };
+    let route = "[routes.probes]\nlisten = \"10.0.0.10:4100\"\npair = \"AGG_V\"\n";
+    assert_eq!(warned("backup", &format!("{PAIR}{route}")), ["pairs", "routes"]);
+    assert_eq!(warned("backup", ""), [""; 0]);
+    assert_eq!(warned("primary", &format!("{PAIR}{route}")), [""; 0]);
 }

@@ -2,7 +2,7 @@
 
 use crate::config::{
     error::{Findings, Place},
-    file::{Address, Group, InNetwork, Sync, Takeover},
+    file::{Address, File, Group, InNetwork, Sync, Takeover},
     path::FilePath,
     read::{Field, Found},
     values::{Local, Name, Span, Wait},
@@ -12,6 +12,7 @@ use crate::model::{
     group::{GroupSpec, InterfaceAddress, Role, SyncSpec, TakeoverSpec, Witness},
     pairing_key::{self, PairingKeyError},
 };
+use ipnet::IpNet;
 use std::{
     net::{IpAddr, SocketAddr},
     os::unix::fs::PermissionsExt,
@@ -27,26 +28,24 @@ const LEAST_LIFETIME: Duration = Duration::from_secs(1);
 /// `folder` is the configuration file's. `None` also where a required key is wrong, which was said already.
 pub(super) fn check(raw: &Found<Group>, folder: &Path, findings: &mut Findings) -> Option<GroupSpec> {
     let heartbeat = heartbeat(&raw.heartbeat, findings);
-    let shared_address = address(&raw.shared_address);
-    let fallback_address = address(&raw.fallback_address);
+    let shared_address = address(&raw.shared_address, findings);
+    let fallback_address = address(&raw.fallback_address, findings);
     let takeover = takeover(raw, heartbeat, shared_address.is_some(), findings);
     let sync = sync(&raw.sync, findings);
     let pairing_key_file = key_file(&raw.pairing_key_file, folder, findings);
     let peer_listen = raw.peer_listen.here().map(|listen| listen.0);
-    listening(raw, shared_address.as_ref(), findings);
+    listening(raw, shared_address.as_ref(), fallback_address.as_ref(), findings);
     fallback(raw, shared_address.as_ref(), fallback_address.as_ref(), findings);
-    let own = [
-        peer_listen.map(|address| address.ip()),
-        shared_address.as_ref().map(|shared| shared.address.addr()),
-        fallback_address.as_ref().map(|fallback| fallback.address.addr()),
-    ];
+    let networks: Vec<IpNet> =
+        [&shared_address, &fallback_address].into_iter().flatten().map(|its| its.address).collect();
+    let own: Vec<IpAddr> = peer_listen.iter().map(SocketAddr::ip).chain(networks.iter().map(IpNet::addr)).collect();
     Some(GroupSpec {
         role: raw.role.or(Role::Backup),
         site: raw.site.here().map(|Found { value: Name(name), .. }| name.clone()),
         peer_listen: peer_listen?,
         pairing_key_file: pairing_key_file?,
         heartbeat,
-        witnesses: witnesses(raw, &own, findings),
+        witnesses: witnesses(raw, takeover.auto, &own, &networks, findings),
         shared_address,
         fallback_address,
         sync,
@@ -135,13 +134,22 @@ fn key_file(raw: &Field<FilePath>, folder: &Path, findings: &mut Findings) -> Op
     Some(path)
 }
 
-fn address(raw: &Field<Address>) -> Option<InterfaceAddress> {
+fn address(raw: &Field<Address>, findings: &mut Findings) -> Option<InterfaceAddress> {
     let raw = raw.here()?;
+    if let Some(interface) = raw.interface.here().filter(|interface| interface.0 == "lo") {
+        let reason = "no other host reaches an address of `lo`, nor hears this node there";
+        findings.add(&interface.place, reason, "name the interface that leads to clients, such as \"eth0\"");
+    }
     let (InNetwork(address), interface) = (raw.address.here()?.value, raw.interface.here()?.value.0.clone());
     Some(InterfaceAddress { address, interface })
 }
 
-fn listening(raw: &Found<Group>, shared: Option<&InterfaceAddress>, findings: &mut Findings) {
+fn listening(
+    raw: &Found<Group>,
+    shared: Option<&InterfaceAddress>,
+    fallback: Option<&InterfaceAddress>,
+    findings: &mut Findings,
+) {
     let Some(Found { value: Local(listen), place }) = raw.peer_listen.here() else { return };
     if listen.port() == 0 {
         findings.add(place, "the other nodes would have to guess the port", "name a port, such as 9902");
@@ -149,6 +157,14 @@ fn listening(raw: &Found<Group>, shared: Option<&InterfaceAddress>, findings: &m
     if shared.is_some_and(|shared| shared.address.addr() == listen.ip()) {
         let reason = format!("{} is the shared address: the peer link would move with it", listen.ip());
         findings.add(place, reason, "write an address that stays with this node");
+    } else if fallback.is_some_and(|fallback| fallback.address.addr() == listen.ip()) {
+        let reason =
+            format!("{} is the fallback address, which is there only while this node is displaced", listen.ip());
+        findings.add(place, reason, "write an address that stays with this node");
+    }
+    if [shared, fallback].into_iter().flatten().any(|its| is_broadcast(its.address, listen.ip())) {
+        let reason = format!("{} is a network's broadcast address: no connection leads there", listen.ip());
+        findings.add(place, reason, "write an address of this node");
     }
 }
 
@@ -172,26 +188,65 @@ fn fallback(
     }
 }
 
-fn witnesses(raw: &Found<Group>, own: &[Option<IpAddr>], findings: &mut Findings) -> Vec<Witness> {
+/// `own` addresses are this node's or the seat's, and `networks` those it is in.
+fn witnesses(
+    raw: &Found<Group>,
+    auto: bool,
+    own: &[IpAddr],
+    networks: &[IpNet],
+    findings: &mut Findings,
+) -> Vec<Witness> {
+    const MEND: &str = "name a router, or another host that is always on";
     let mut witnesses: Vec<Witness> = Vec::new();
-    for witness in raw.witnesses.here().into_iter().flat_map(|list| list.iter()) {
-        let ip = match &witness.value {
-            Witness::Icmp(ip) => Some(*ip),
-            Witness::Tcp(address) => address.ip(),
+    for Found { value: witness, place } in raw.witnesses.here().into_iter().flat_map(|list| list.iter()) {
+        let (ip, host) = match witness {
+            Witness::Icmp(ip) => (Some(*ip), None),
+            Witness::Tcp(address) => (address.ip().map(|ip| ip.to_canonical()), Some(&*address.host)),
         };
-        if witnesses.contains(&witness.value) {
-            findings.add(&witness.place, format!("{} is there twice", witness.value), "remove one");
-        } else if ip.is_some() && own.contains(&ip) {
-            let reason =
-                format!("{} is this node's own, or the seat's: it says nothing about the network", witness.value);
-            findings.add(&witness.place, reason, "name a router, or another host that is always on");
-        } else if ip.is_some_and(|ip| ip.is_loopback()) {
-            let reason = format!("{} answers also when this node is cut off", witness.value);
-            findings.warn(&witness.place, reason, "name a router, or another host that is always on");
+        if witnesses.contains(witness) {
+            findings.add(place, format!("{witness} is there twice"), "remove one");
+        } else if ip.is_some_and(|ip| own.contains(&ip)) {
+            let reason = format!("{witness} is this node's own, or the seat's: it says nothing about the network");
+            findings.add(place, reason, MEND);
+        } else if ip.is_some_and(|ip| networks.iter().any(|net| is_broadcast(*net, ip))) {
+            findings.add(place, format!("{witness} is a network's broadcast address, which answers nobody"), MEND);
+        } else if ip.is_some_and(|ip| ip.is_loopback()) || host.is_some_and(is_this_host) {
+            let reason = format!("{witness} is this host, which answers also when it is cut off");
+            findings.warn(place, reason, MEND);
         }
-        witnesses.push(witness.value.clone());
+        witnesses.push(witness.clone());
+    }
+    if auto && witnesses.is_empty() && (raw.witnesses.is_absent() || raw.witnesses.here().is_some()) {
+        // `B10`
+        let reason = "only the pairs' servers are left to tell whether it is this node that is cut off: \
+                      while none of them answers, it takes nothing over";
+        findings.warn(raw.witnesses.place_or(&raw.place), reason, "name a router on the clients' side in `witnesses`");
     }
     witnesses
+}
+
+/// Of `net`, an address inside it.
+fn is_broadcast(net: IpNet, ip: IpAddr) -> bool {
+    matches!(net, IpNet::V4(v4) if v4.prefix_len() < 31 && ip == v4.broadcast())
+}
+
+/// A name that leads here, whatever the network is like.
+fn is_this_host(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost") || name == super::host_name().to_ascii_lowercase()
+}
+
+/// What is written for a seat of its own in the file of a node that has none.
+pub(in crate::config) fn unserved(file: &File, findings: &mut Findings) {
+    let role = file.group.here().and_then(|group| group.role.here());
+    if role.is_none_or(|role| role.value != Role::Backup) {
+        return;
+    }
+    const REASON: &str = "a backup node serves what it copies, and nothing of what its own file has here";
+    const MEND: &str = "remove it; or write `role = \"primary\"` if this node is to have a seat of its own";
+    let pairs = file.pairs.here().filter(|pairs| !pairs.is_empty()).map(|pairs| &pairs.place);
+    let routes = file.routes.here().filter(|routes| !routes.is_empty()).map(|routes| &routes.place);
+    [pairs, routes].into_iter().flatten().for_each(|place| findings.warn(place, REASON, MEND));
 }
 
 /// Where peers reach this node, for who looks for listeners that collide.

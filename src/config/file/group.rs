@@ -5,9 +5,12 @@ use crate::{
         error::Findings,
         path::FilePath,
         read::{Found, Given, Read, section, words},
-        values::{Local, Name, Span, Wait, schema},
+        values::{Local, Name, Span, Wait, is_nobodys, schema},
     },
-    model::group::{Role, Witness},
+    model::{
+        HostPort,
+        group::{Role, Witness},
+    },
 };
 use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -186,12 +189,15 @@ impl Read for Witness {
         let (scheme, rest) = text.split_once(':').unwrap_or(("", &text));
         let reason = match scheme {
             "icmp" => match rest.parse::<IpAddr>() {
-                Ok(ip) if ip.is_unspecified() || ip.is_multicast() => format!("{ip} is no single host's address"),
+                Ok(ip) if is_nobodys(ip.to_canonical()) => format!("{ip} is no single host's address"),
                 Ok(ip) => return Some(Self::Icmp(ip.to_canonical())),
                 Err(_) => format!("`{rest}` is no IP address"),
             },
             "tcp" => match rest.parse() {
-                Ok(address) => return Some(Self::Tcp(address)),
+                Ok(address) => match HostPort::ip(&address).filter(|ip| is_nobodys(ip.to_canonical())) {
+                    Some(ip) => format!("{ip} is no single host's address"),
+                    None => return Some(Self::Tcp(address)),
+                },
                 Err(_) => format!("`{rest}` is no host and port"),
             },
             _ => format!("`{text}` is no witness that can be asked"),
