@@ -55,11 +55,14 @@ use self::{
     state::{Peer, Phase, Question, Seat},
     work::Work,
 };
-use super::{suspicion::LATE, timers};
+use super::{
+    suspicion::{LATE, Path},
+    timers,
+};
 use crate::model::{
     Epoch, NodeName, Time,
     group::{Claim, NodeStateName, Role},
-    seat::Suspicion,
+    seat::{SeatRefusal, Suspicion},
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -119,6 +122,8 @@ pub struct SeatStatus {
     pub synced: Option<u64>,
     /// Why its holder holds it.
     pub reason: crate::model::seat::SeatReason,
+    /// This node holds it by its record and has to show before it serves that nobody else does; what that fails by.
+    pub hindrance: Option<SeatRefusal>,
 }
 
 impl NodeMachine {
@@ -196,6 +201,7 @@ impl NodeMachine {
                 degraded: seat.is_degraded(),
                 synced: self.synced.get(name).copied(),
                 reason: seat.reason,
+                hindrance: seat.hindrance.filter(|_| matches!(seat.phase, Phase::Entering(_))),
             };
             (name, status)
         })
@@ -214,6 +220,14 @@ impl NodeMachine {
             let suspicion = self.suspicion(now, peer);
             let state = if suspicion == Suspicion::Red { NodeStateName::Unknown } else { peer.state };
             (name, suspicion, peer.role, state)
+        })
+    }
+
+    /// The paths by which peers that are heard are not heard.
+    pub fn late_paths(&self, now: Time) -> impl Iterator<Item = (&NodeName, Path)> {
+        let heard = self.peers.iter().filter(move |(_, peer)| self.suspicion(now, peer) != Suspicion::Red);
+        heard.flat_map(move |(name, peer)| {
+            peer.hearing.late_paths(now, self.spec.heartbeat).map(move |path| (name, path))
         })
     }
 

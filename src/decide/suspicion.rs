@@ -129,14 +129,20 @@ impl Hearing {
     /// How it stands.
     #[must_use]
     pub fn suspicion(&self, now: Time, heartbeat: Duration, timeout: Duration) -> Suspicion {
-        let late = |way: &Way| way.last.is_none_or(|last| now.since(last) > heartbeat * LATE);
         if now.since(self.silent_since()) >= timeout {
             Suspicion::Red
-        } else if late(&self.link) || late(&self.beacon) {
+        } else if self.late_paths(now, heartbeat).next().is_some() {
             Suspicion::Yellow
         } else {
             Suspicion::Green
         }
+    }
+
+    /// The paths by which it is not heard, or late.
+    pub fn late_paths(&self, now: Time, heartbeat: Duration) -> impl Iterator<Item = Path> {
+        let late = move |way: &Way| way.last.is_none_or(|last| now.since(last) > heartbeat * LATE);
+        let ways = [(Path::PeerLink, &self.link), (Path::Beacon, &self.beacon)];
+        ways.into_iter().filter(move |(_, way)| late(way)).map(|(path, _)| path)
     }
 }
 

@@ -114,8 +114,8 @@ labelled! {
         StateNotStored = "state_not_stored": "what changes can't be stored",
         /// Stands: a certificate ends soon, or has.
         CertificateExpiring = "certificate_expiring": "a certificate ends soon",
-        /// Stands: a backup that would be of no use at a failover.
-        StandbyUnfit = "standby_unfit": "a backup would fail at a failover",
+        /// Stands: a backup, or a backup node, that would be of no use when it is needed.
+        StandbyUnfit = "standby_unfit": "a backup would fail when it is needed",
         /// One of a series while a seat's holder is silent (`B8`), or that nobody takes over.
         Countdown = "countdown": "the holder of a seat is silent",
         /// A seat is held by another node than its own.
@@ -126,8 +126,12 @@ labelled! {
         NotPulled = "not_pulled": "no backup node copies a seat",
         /// Stands: a seat can't be copied.
         SyncFailed = "sync_failed": "a seat can't be copied",
-        /// Stands: this node should serve a seat, and its routes or its address can't be brought up.
+        /// Stands: this node should serve a seat, and may not, or its routes or its address can't be brought up.
         NotServed = "not_served": "a seat can't be served",
+        /// Stands: what the node remembers of roles and seats can't be read, or not be stored.
+        NodeRecord = "node_record": "the node's record is damaged, or can't be stored",
+        /// Stands: two nodes hear each other by one of their two paths only.
+        PathLost = "path_lost": "one of two paths between nodes is lost",
         /// Stands: `takeover.command` fails, and is tried again.
         CommandFailed = "command_failed": "takeover.command fails",
         /// Somebody wanted to see whether alerts arrive.

@@ -52,6 +52,8 @@ mod neighbours;
 #[cfg(test)]
 mod node;
 #[cfg(test)]
+mod offline;
+#[cfg(test)]
 mod orders;
 #[cfg(test)]
 mod pages;

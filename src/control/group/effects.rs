@@ -1,6 +1,6 @@
 //! What the machine wants, done.
 
-use super::{Done, Group, record, tell, words};
+use super::{Done, Group, record, standing::not_served, tell, words};
 use crate::{
     control::{
         address::{
@@ -15,13 +15,14 @@ use crate::{
     },
     decide::seat::{
         effect::{Beat, Effect, Note, Verdict},
-        input::{Input, Owner},
+        input::Input,
     },
     model::{
         Epoch, HostPort, NodeName,
-        alert::{Alert, AlertKey, AlertKind},
+        alert::Alert,
         causes::chain,
         group::{InterfaceAddress, Witness},
+        seat::SeatReason,
         view::OrderAnswer,
     },
 };
@@ -47,11 +48,7 @@ impl Group {
             Effect::Persist(id, record) => {
                 let dir = self.state_dir.clone();
                 self.tasks.spawn_blocking(move || {
-                    let stored = record::store(&dir, &record);
-                    if let Err(error) = &stored {
-                        tracing::error!(%error, "the node's record could not be stored");
-                    }
-                    Done::Stored(id, stored.is_ok())
+                    Done::Stored(id, record::store(&dir, &record).map_err(|error| chain(&error)))
                 });
             }
             Effect::Beat(Beat { role, state, claims }) => {
@@ -71,18 +68,11 @@ impl Group {
             Effect::ProbeAddress(id, seat) => {
                 let address = self.address_of(&seat);
                 self.tasks.spawn(async move {
-                    let Some(address) = address else { return Done::Probed(id, Owner::Nobody) };
-                    Done::Probed(
-                        id,
-                        match ownership(&address, PROBE_WAIT).await {
-                            Ownership::Owned(_) => Owner::Somebody,
-                            Ownership::Free => Owner::Nobody,
-                            Ownership::CannotTell(why) => {
-                                tracing::warn!(%seat, %why, "nobody can say whether the shared address is in use");
-                                Owner::Unknown
-                            }
-                        },
-                    )
+                    let found = match address {
+                        Some(address) => ownership(&address, PROBE_WAIT).await,
+                        None => Ownership::Free,
+                    };
+                    Done::Probed(id, seat, found)
                 });
             }
             Effect::PullNow { seat, from } => self.pull(seat, from),
@@ -148,7 +138,7 @@ impl Group {
         if self.held.contains_key(&seat) {
             return;
         }
-        let Some(address) = address else { return self.run_awaited_command(seat) };
+        let Some(address) = address else { return self.served_well(seat) };
         self.fallback.held = None;
         match self.take_address(&address) {
             Ok((held, events)) => {
@@ -156,7 +146,7 @@ impl Group {
                 self.changed = true;
                 self.held.insert(seat.clone(), held);
                 self.watch_address(seat.clone(), events);
-                self.run_awaited_command(seat);
+                self.served_well(seat);
             }
             Err(error) => {
                 self.serve_failed(seat, &format!("the shared address can't be added: {}", chain(&error)));
@@ -183,15 +173,33 @@ impl Group {
     /// It is tried again, as often as the machine says.
     pub(super) fn serve_failed(&mut self, seat: NodeName, why: &str) {
         let message = format!("seat {seat} can't be served here: {why}");
-        self.event("serve_failed", true, message.clone());
-        self.stand(Alert::new(
-            AlertKey::about(AlertKind::NotServed, Some(seat.to_string())),
+        let alert = Alert::new(
+            not_served(&seat),
             wall_now(),
             format!("{} can't serve seat {seat}", self.me),
             format!("{message}."),
             "it is tried again; mend what is said above, or let another node take over".into(),
-        ));
+        );
+        self.hindrances.failing.insert(seat.clone());
+        let before = self.standing.insert(alert.key.clone(), alert);
+        // Every try fails alike: one is told.
+        if before.is_none_or(|before| before.text != format!("{message}.")) {
+            self.event("serve_failed", true, message);
+        }
         self.input(Input::ServeFailed(seat));
+    }
+
+    /// It is there for clients, its address included.
+    fn served_well(&mut self, seat: NodeName) {
+        if self.hindrances.failing.remove(&seat) {
+            self.standing.remove(&not_served(&seat));
+            self.event(
+                "seat_served",
+                false,
+                format!("{} serves seat {seat}: nothing keeps it from it any more", self.me),
+            );
+        }
+        self.run_awaited_command(seat);
     }
 
     pub(super) fn watch_address(&mut self, seat: NodeName, mut events: mpsc::Receiver<AddressEvent>) {
@@ -249,12 +257,26 @@ impl Group {
     fn note(&mut self, note: &Note) {
         let ticket = if let Note::Order { ticket, .. } = note { *ticket } else { None };
         let by = ticket.and_then(|ticket| self.waiting.get(&ticket)).map(|(_, by)| by.as_str());
-        let story = words::story(&self.me, note, by);
+        let Some(story) = words::story(&self.me, note, by) else { return };
+        if self.is_one_more_try(note) {
+            tracing::debug!(event = story.kind, "{}", story.message);
+            return;
+        }
         self.event(story.kind, story.grave, story.message.clone());
         if let Some(alert) = words::alert(&self.me, note, &story)
             && self.driver.try_send(SeatOrder::Alert(Box::new(alert))).is_err()
         {
             tracing::warn!("an alert about the group was lost: the driver is too busy");
+        }
+    }
+
+    /// Of a seat that could not be brought up, and is tried again and again: that was told.
+    fn is_one_more_try(&self, note: &Note) -> bool {
+        match note {
+            Note::Serving { seat, .. } | Note::LetGo { seat, reason: SeatReason::ServeFailed, .. } => {
+                self.hindrances.failing.contains(seat)
+            }
+            _ => false,
         }
     }
 }

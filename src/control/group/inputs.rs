@@ -3,7 +3,7 @@
 use super::{Done, Group, newest, standing::address_conflict};
 use crate::{
     control::{
-        address::{AddressEvent, Loss},
+        address::{AddressEvent, Loss, probe::Ownership},
         clock::wall_now,
         orders::OrderError,
         peer::PeerEvent,
@@ -13,7 +13,7 @@ use crate::{
     decide::{
         seat::{
             SeatStatus,
-            input::{Input, Order},
+            input::{Input, Order, Owner},
         },
         suspicion::Path,
     },
@@ -119,10 +119,20 @@ impl Group {
 
     pub(super) fn done(&mut self, done: Done) {
         match done {
-            Done::Stored(id, true) => self.input(Input::Persisted(id)),
-            Done::Stored(id, false) => self.input(Input::PersistFailed(id)),
+            Done::Stored(id, result) => {
+                self.record_stored(&result);
+                self.input(if result.is_ok() { Input::Persisted(id) } else { Input::PersistFailed(id) });
+            }
             Done::Witnesses(id, answered) => self.input(Input::Witnesses(id, answered)),
-            Done::Probed(id, owner) => self.input(Input::Probed(id, owner)),
+            Done::Probed(id, seat, found) => {
+                self.probed(&seat, &found);
+                let owner = match found {
+                    Ownership::Owned(_) => Owner::Somebody,
+                    Ownership::Free => Owner::Nobody,
+                    Ownership::CannotTell(_) => Owner::Unknown,
+                };
+                self.input(Input::Probed(id, owner));
+            }
             Done::Opened(seat, permit, opened) => self.opened(seat, &permit, opened),
             Done::Closed(seat) => self.input(Input::Gone(seat)),
             Done::Pulled { seat, from, order, result } => self.pulled(seat, from, order, result),

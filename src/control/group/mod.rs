@@ -17,6 +17,7 @@ mod copies;
 mod edits;
 mod effects;
 mod fallback;
+mod hindrance;
 mod inputs;
 mod joining;
 mod orders;
@@ -45,7 +46,7 @@ use crate::{
         effect::{PersistId, Ticket},
         seat::{
             effect::{AskId, Effect, Message},
-            input::{Input, Owner},
+            input::Input,
         },
     },
     model::{
@@ -79,9 +80,9 @@ const TICK: Duration = Duration::from_millis(200);
 /// What a task of the group came back with.
 #[derive(Debug)]
 enum Done {
-    Stored(PersistId, bool),
+    Stored(PersistId, Result<(), String>),
     Witnesses(AskId, bool),
-    Probed(AskId, Owner),
+    Probed(AskId, NodeName, Ownership),
     /// The seat's routes are open, or why not; the address it is served under; what it was opened for, which may be over.
     Opened(NodeName, Permit, Result<Option<crate::model::group::InterfaceAddress>, String>),
     Closed(NodeName),
@@ -142,6 +143,7 @@ struct Group {
     copies: copies::Copies,
     pulls: pulls::Pulls,
     joining: joining::Joining,
+    hindrances: hindrance::Hindrances,
     at_odds_since: Option<Time>,
     /// When this node began to serve each seat.
     served_since: BTreeMap<NodeName, Time>,
@@ -149,6 +151,8 @@ struct Group {
     standing: BTreeMap<crate::model::alert::AlertKey, Alert>,
     view: watch::Sender<Arc<GroupView>>,
     leaving: bool,
+    /// The node's record could not be read, and no operator has said since who serves.
+    damaged: bool,
     holders: BTreeMap<NodeName, Option<NodeName>>,
     started: Time,
     asked_about: Time,

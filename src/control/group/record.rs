@@ -6,18 +6,18 @@ use crate::{
     model::file,
 };
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 /// More than this is no record of a node.
 const MOST_BYTES: u64 = 1 << 20;
 
-fn path(state_dir: &Path) -> PathBuf {
+pub(super) fn path(state_dir: &Path) -> PathBuf {
     state_dir.join("node.json")
 }
 
-/// What the disk has. What can't be read is kept beside it, and said.
+/// What the disk has. What can't be read is kept beside it (`node.damaged`), and said.
 pub(super) fn load(state_dir: &Path) -> io::Result<Stored> {
     let path = path(state_dir);
     let bytes = match file::read(&path, MOST_BYTES) {
@@ -28,6 +28,10 @@ pub(super) fn load(state_dir: &Path) -> io::Result<Stored> {
         Ok(record) => Ok(Stored::Record(Box::new(record))),
         Err(error) => {
             tracing::error!(path = %path.display(), %error, "the node's record is damaged: no seat is served before an operator orders it");
+            let aside = path.with_extension("damaged");
+            if let Err(error) = fs::copy(&path, &aside) {
+                tracing::error!(path = %aside.display(), %error, "the damaged record can't be kept");
+            }
             Ok(Stored::Unreadable)
         }
     }

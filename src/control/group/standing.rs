@@ -30,6 +30,11 @@ pub(super) fn address_conflict(seat: &NodeName) -> AlertKey {
     AlertKey::about(AlertKind::Conflict, Some(format!("{seat}{ADDRESS}")))
 }
 
+/// The alert that this node holds a seat and does not serve it.
+pub(super) fn not_served(seat: &NodeName) -> AlertKey {
+    AlertKey::about(AlertKind::NotServed, Some(seat.to_string()))
+}
+
 impl Group {
     /// It stands from now on, as it was when it began to.
     pub(super) fn stand(&mut self, alert: Alert) {
@@ -47,14 +52,27 @@ impl Group {
         let held: BTreeSet<AlertKey> = self.held.keys().map(address_conflict).collect();
         let of_address = |key: &AlertKey| key.about.as_deref().is_some_and(|about| about.ends_with(ADDRESS));
         self.standing.retain(|key, _| key.kind != AlertKind::Conflict || !of_address(key) || held.contains(key));
-        for seat in view.seats.iter().filter(|seat| seat.here || seat.holder.as_ref() != Some(&self.me)) {
-            self.standing.remove(&AlertKey::about(AlertKind::NotServed, Some(seat.seat.to_string())));
-        }
+        self.over_if_served(view);
+        self.mind_hindrances(now);
+        self.mind_damage(view);
         if self.standing != before {
             let _next_look = self.driver.try_send(SeatOrder::Standing(self.standing.values().cloned().collect()));
         }
         self.metrics.group(view);
         self.metrics.peer_dropped(&self.links.counts().each());
+    }
+
+    /// A seat that could not be brought up is served once it was, which is told elsewhere.
+    fn over_if_served(&mut self, view: &GroupView) {
+        for seat in &view.seats {
+            let mine = seat.holder.as_ref() == Some(&self.me);
+            if !mine {
+                self.hindrances.failing.remove(&seat.seat);
+            }
+            if !mine || (seat.here && !self.hindrances.failing.contains(&seat.seat)) {
+                self.standing.remove(&not_served(&seat.seat));
+            }
+        }
     }
 
     /// Nobody pulled for too long (`B7`).

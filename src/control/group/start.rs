@@ -1,7 +1,8 @@
 //! Setting the group up.
 
 use super::{
-    Group, Inbox, arrange::Arranger, copies::Copies, fallback::Fallback, joining::Joining, pulls::Pulls, record,
+    Group, Inbox, arrange::Arranger, copies::Copies, fallback::Fallback, hindrance::Hindrances, joining::Joining, pulls::Pulls,
+    record,
 };
 use crate::{
     config::Config,
@@ -16,7 +17,7 @@ use crate::{
     },
     decide::{
         NodeMachine,
-        seat::input::{NodeSpec, Start},
+        seat::input::{NodeSpec, Start, Stored},
     },
     model::{
         group::{GroupSpec, NodeStateName},
@@ -88,6 +89,7 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
     let state_dir = config.node.state_dir.clone();
     let store = SeatStore::open(&state_dir)?;
     let stored = record::load(&state_dir)?;
+    let damaged = matches!(stored, Stored::Unreadable);
     let (asked_out, asked) = mpsc::channel(REQUESTS);
     let (events_out, events) = mpsc::channel(EVENTS);
     let saying = Saying { role: spec.role, state: NodeStateName::Offline, claims: Vec::new() };
@@ -136,12 +138,14 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
         copies: Copies::default(),
         pulls: Pulls::default(),
         joining: Joining::default(),
+        hindrances: Hindrances::default(),
         at_odds_since: None,
         served_since: BTreeMap::new(),
         about: BTreeMap::new(),
         standing: BTreeMap::new(),
         view,
         leaving: false,
+        damaged,
         holders: BTreeMap::new(),
         started: now,
         asked_about: now,

@@ -6,6 +6,7 @@ use crate::{
     decide::seat::SeatStatus,
     model::{
         NodeName,
+        alert::{Alert, AlertKind},
         group::{NodeStateName, Role},
         seat::Suspicion,
         view::group::{GroupView, NodeView, SeatView},
@@ -35,7 +36,12 @@ impl Group {
             last_sync: newest(self.pulls.last.values().cloned()),
         });
         nodes.sort_by(|one, other| one.node.cmp(&other.node));
-        let mut warnings: Vec<String> = self.standing.values().map(|alert| alert.title.clone()).collect();
+        let mut warnings: Vec<String> = self.hindrances.warnings().collect();
+        for told in self.standing.values().map(told) {
+            if !warnings.contains(&told) {
+                warnings.push(told);
+            }
+        }
         let ours = env!("CARGO_PKG_VERSION");
         let others = self.about.iter().filter(|(_, about)| about.version != ours);
         warnings.extend(others.map(|(node, about)| {
@@ -122,5 +128,15 @@ impl Group {
             version: about.map(|about| about.version.clone()),
             last_sync: about.and_then(|about| about.last_sync.clone()),
         }
+    }
+}
+
+/// An alert that stands, in a line. Some titles don't say why.
+fn told(alert: &Alert) -> String {
+    match alert.key.kind {
+        AlertKind::NotServed | AlertKind::StandbyUnfit | AlertKind::NodeRecord => {
+            alert.text.trim_end_matches('.').to_owned()
+        }
+        _ => alert.title.clone(),
     }
 }

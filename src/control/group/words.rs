@@ -24,8 +24,8 @@ pub(super) struct Story {
     pub(super) message: String,
 }
 
-/// `by`: who gave the order that it is about, if it is about one.
-pub(super) fn story(me: &NodeName, note: &Note, by: Option<&str>) -> Story {
+/// Nothing where it is told elsewhere. `by`: who gave the order that it is about, if it is about one.
+pub(super) fn story(me: &NodeName, note: &Note, by: Option<&str>) -> Option<Story> {
     let (kind, grave, message) = match note {
         Note::Serving { seat, epoch, reason, degraded } => {
             let alone = if *degraded { "; there is no redundancy until `reverse` or `replace`" } else { "" };
@@ -69,11 +69,10 @@ pub(super) fn story(me: &NodeName, note: &Note, by: Option<&str>) -> Story {
         Note::Gap(span) => {
             ("node_gap", true, format!("{me} did not run for {:.3} s; it rechecks what it holds", span.as_secs_f64()))
         }
-        Note::NotStored => {
-            ("node_not_stored", true, "the node's record could not be stored, so nothing was changed".into())
-        }
+        // Told with what the disk says, and once.
+        Note::NotStored => return None,
     };
-    Story { kind, grave, message }
+    Some(Story { kind, grave, message })
 }
 
 /// An order about the group, as one would type it.

@@ -7,7 +7,10 @@ use super::{
     state::{Entry, Granted, Guest, Phase, Promise},
     work::GRANT_BACK,
 };
-use crate::model::{NodeName, Time, seat::SeatReason};
+use crate::model::{
+    NodeName, Time,
+    seat::{SeatReason, SeatRefusal},
+};
 use std::time::Duration;
 
 /// The neighbours are told again where the address is.
@@ -44,10 +47,16 @@ impl NodeMachine {
         }
         // What is not on the disk is not acted on.
         let stored = self.pending.is_none() && self.on_disk.get(name) == Some(&seat.epoch);
-        if !stored || (!entry.forced && self.prove(now, name, entry.since).is_err()) {
+        let may = match stored {
+            false => Err(SeatRefusal::NotStored),
+            true if entry.forced => Ok(()),
+            true => self.prove(now, name, entry.since),
+        };
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        seat.hindrance = may.err();
+        if may.is_err() {
             return;
         }
-        let Some(seat) = self.seats.get_mut(name) else { return };
         seat.phase = Phase::Serving;
         seat.conflict = None;
         seat.announce_at = now + ANNOUNCE_EVERY;

@@ -51,6 +51,8 @@ pub(super) struct Seat {
     pub(super) countdown: u32,
     /// What was said last about why this node does not take over.
     pub(super) held_back: Option<SeatRefusal>,
+    /// What keeps this node from serving it although it holds it by its record.
+    pub(super) hindrance: Option<SeatRefusal>,
     /// Who else is heard to hold it.
     pub(super) conflict: Option<NodeName>,
     /// When to announce the address again.
@@ -124,6 +126,7 @@ impl Seat {
             owner: Question::default(),
             countdown: 0,
             held_back: None,
+            hindrance: None,
             conflict: None,
             announce_at: Time::ZERO,
             retry_at: None,

@@ -1,0 +1,165 @@
+//! What keeps this node from serving a seat that it holds by its record: said once for each change, and an alert while it stands.
+
+use super::{Group, record, standing::not_served};
+use crate::{
+    control::{address::probe::Ownership, clock::wall_now},
+    model::{
+        NodeName, Time,
+        alert::{Alert, AlertKey, AlertKind},
+        seat::SeatRefusal,
+        view::group::GroupView,
+    },
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// What is so for a shorter time is how a seat is entered.
+const SAID_AFTER: Duration = Duration::from_secs(1);
+/// What may still be on its way there: a silence of `primary_timeout` has to pass, and questions to be answered.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
+/// It is an alert when it stands for so long.
+const ALERT_AFTER: Duration = Duration::from_secs(5);
+
+/// Of one seat.
+#[derive(Debug)]
+struct Hindrance {
+    /// When this node began to be kept from it.
+    since: Time,
+    why: String,
+    changed: Time,
+    /// What was said last.
+    told: Option<String>,
+}
+
+/// What keeps this node from its seats.
+#[derive(Debug, Default)]
+pub(super) struct Hindrances {
+    seats: BTreeMap<NodeName, Hindrance>,
+    /// What the last probe of each seat's address found.
+    probes: BTreeMap<NodeName, Ownership>,
+    /// Seats whose routes or address could not be brought up.
+    pub(super) failing: BTreeSet<NodeName>,
+}
+
+impl Hindrances {
+    /// A line for each seat.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
+        self.seats.values().filter_map(|hindrance| hindrance.told.clone())
+    }
+}
+
+impl Group {
+    /// A shared address was asked for. That nobody could ask is logged when it becomes so.
+    pub(super) fn probed(&mut self, seat: &NodeName, found: &Ownership) {
+        let before = self.hindrances.probes.insert(seat.clone(), found.clone());
+        match found {
+            Ownership::CannotTell(why) if before.as_ref() != Some(found) => {
+                tracing::warn!(%seat, %why, "nobody can say whether the shared address is in use");
+            }
+            _ => {}
+        }
+    }
+
+    /// Says what has changed, and makes alerts of what stands.
+    pub(super) fn mind_hindrances(&mut self, now: Time) {
+        let kept: BTreeMap<NodeName, SeatRefusal> = self
+            .machine
+            .seats()
+            .filter_map(|(seat, status)| Some((seat.clone(), status.hindrance?)))
+            .filter(|(seat, _)| !self.hindrances.failing.contains(seat))
+            .collect();
+        self.hindrances.seats.retain(|seat, _| kept.contains_key(seat));
+        for (seat, refusal) in kept {
+            let (why, proven) = self.why_not_served(&seat, refusal);
+            let known = self.hindrances.seats.entry(seat.clone()).or_insert_with(|| Hindrance {
+                since: now,
+                why: why.clone(),
+                changed: now,
+                told: None,
+            });
+            if known.why != why {
+                (known.why, known.changed) = (why.clone(), now);
+            }
+            let patience = if proven { SAID_AFTER } else { self.spec.takeover.primary_timeout + ANSWERED_WITHIN };
+            if now.since(known.changed) < SAID_AFTER || now.since(known.since) < patience {
+                continue;
+            }
+            let (since, message) = (known.since, format!("{} holds seat {seat} and does not serve it: {why}", self.me));
+            if known.told.replace(message.clone()).as_ref() != Some(&message) {
+                self.event("seat_held_back", true, message.clone());
+            }
+            if now.since(since) >= ALERT_AFTER {
+                let since = self.clock.wall(since);
+                let advice = "it is served as soon as that is over; mend it, or let another node take over";
+                let title = format!("{} does not serve its seat {seat}", self.me);
+                let alert = Alert::new(not_served(&seat), since, title, format!("{message}."), advice.into());
+                self.standing.insert(alert.key.clone(), alert);
+            }
+        }
+    }
+
+    /// The node's record was stored, or could not be: what that means is said once.
+    pub(super) fn record_stored(&mut self, result: &Result<(), String>) {
+        let key = AlertKey::about(AlertKind::NodeRecord, Some("not stored".into()));
+        match result {
+            Ok(()) if self.standing.remove(&key).is_some() => {
+                self.event("node_stored", false, "the node's record is stored again".into());
+            }
+            Err(why) if !self.standing.contains_key(&key) => {
+                let file = record::path(&self.state_dir);
+                let message = format!("the node's record can't be stored, so no seat changes hands here: {why}");
+                self.event("node_not_stored", true, message.clone());
+                let title = format!("{} can't store what it knows of seats", self.me);
+                let advice = format!("look at the disk of {}; it is tried again every second", file.display());
+                self.stand(Alert::new(key, wall_now(), title, format!("{message}."), advice));
+            }
+            _ => {}
+        }
+    }
+
+    /// A damaged record stands until it is known of every seat who holds it.
+    pub(super) fn mind_damage(&mut self, view: &GroupView) {
+        let key = AlertKey::about(AlertKind::NodeRecord, Some("damaged".into()));
+        let settled = !view.seats.is_empty() && view.seats.iter().all(|seat| seat.holder.is_some());
+        let was = self.damaged;
+        self.damaged &= !settled;
+        if was && !self.standing.contains_key(&key) {
+            let file = record::path(&self.state_dir);
+            let message = format!(
+                "the node's record ({}) was damaged: no seat is served here before an operator orders it",
+                file.display()
+            );
+            self.event("node_damaged", true, message.clone());
+            let title = format!("the record of {} is damaged", self.me);
+            let advice = format!(
+                "if no other node serves the seat: failback group resolve; the damaged file is kept as {}",
+                file.with_extension("damaged").display()
+            );
+            self.stand(Alert::new(key.clone(), wall_now(), title, format!("{message}."), advice));
+        }
+        if !self.damaged {
+            self.standing.remove(&key);
+        }
+    }
+
+    /// In words; and whether that is so, instead of only not shown yet.
+    fn why_not_served(&self, seat: &NodeName, refusal: SeatRefusal) -> (String, bool) {
+        let address = || match self.address_of(seat) {
+            Some(its) => format!("the shared address {}", its.address.addr()),
+            None => "the shared address".into(),
+        };
+        match (refusal, self.hindrances.probes.get(seat)) {
+            (SeatRefusal::AddressOwned, Some(Ownership::Owned(mac))) => {
+                (format!("another host ({mac}) has {}", address()), true)
+            }
+            (SeatRefusal::NoProof, Some(Ownership::CannotTell(why))) => {
+                (format!("nobody can say whether another host has {}: {why}", address()), true)
+            }
+            (SeatRefusal::StillHeard, _) => ("another node is heard that serves it, or hears who does".into(), true),
+            (SeatRefusal::NotStored, _) => ("the node's record can't be stored".into(), true),
+            (refusal, _) => (refusal.words().into(), refusal != SeatRefusal::NoProof),
+        }
+    }
+}
