@@ -69,3 +69,5 @@ mod standing_by;
 mod storm;
 #[cfg(test)]
 mod told;
+#[cfg(test)]
+mod unfit;

@@ -5,6 +5,7 @@ use crate::{
     hook::{Hook, TOKEN},
     node::{Node, Wishes},
     rig::{NETWORK, Rig, SHARED, hosts, seat},
+    unfit::says,
 };
 use failback::model::group::NodeStateName;
 use std::{fs, time::Duration};
@@ -12,19 +13,6 @@ use std::{fs, time::Duration};
 /// The only node, on host `a`, prepared and not started; nobody is joined with it.
 fn alone(lab: &crate::lab::Lab, wishes: &Wishes) -> Node {
     Node::prepare(lab, "A", "10.77.0.21", "primary", &seat(), wishes)
-}
-
-/// Waits until a line of `status`, and of the health call, says this.
-#[track_caller]
-fn says(node: &Node, words: &str) -> String {
-    let line = eventually(&format!("{} says: {words}", node.name), || {
-        node.group().warnings.into_iter().find(|warning| warning.contains(words))
-    });
-    let (code, health) = node.proxy.admin.get("/api/v1/health?plain").expect("an answer");
-    assert!(code == 500 && health.contains(words), "{code} {health}");
-    let status = node.proxy.cli_says(&["status"]).split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(status.contains(&format!("! {line}")), "{status}");
-    line
 }
 
 /// Waits until no line says it any more.
@@ -49,14 +37,14 @@ fn g11_a_node_whose_address_another_host_has_says_which_and_serves_once_it_is_go
     node.launch();
     lab.on("client", || hook.revive());
 
-    let line = says(&node, "does not serve it");
+    let line = says(&node, &["can't serve seat A"]);
     assert!(line.contains(&mac) && line.contains(SHARED), "{line}");
     eventually("it is an alert", || (!hook.alerts_of("not_served", "raised").is_empty()).then_some(()));
     assert_eq!(node.group().state, NodeStateName::Offline);
     assert_eq!(node.told_of("seat_held_back"), 1, "it is told once, however often the address is asked for");
     lab.run("c", &format!("ip addr del {SHARED}/24 dev {NETWORK}"));
     node.until_serves(&node);
-    no_longer_says(&node, "does not serve it");
+    no_longer_says(&node, "can't serve seat A");
     crate::common::within(Duration::from_secs(20), "the alert is over", || {
         (!hook.alerts_of("not_served", "ended").is_empty()).then_some(())
     });
@@ -69,8 +57,8 @@ fn g11_a_node_whose_interface_does_not_exist_says_so() {
     let text = fs::read_to_string(node.proxy.config()).expect("a file");
     fs::write(node.proxy.config(), text.replace("interface = \"lan\"", "interface = \"lan9\"")).expect("a file");
     node.launch();
-    let line = says(&node, "there is no interface `lan9`");
-    assert!(line.starts_with("A holds seat A"), "{line}");
+    let line = says(&node, &["there is no interface `lan9`"]);
+    assert!(line.starts_with("A can't serve seat A"), "{line}");
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(node.told_of("seat_held_back"), 1);
 }
@@ -82,7 +70,7 @@ fn g11_a_node_without_the_capabilities_says_which_it_needs() {
     let wrapper = ["setpriv", "--bounding-set", "-net_raw,-net_admin"].map(String::from).to_vec();
     let mut node = alone(&lab, &Wishes { wrapper, ..Wishes::default() });
     node.launch();
-    says(&node, "CAP_NET_RAW");
+    says(&node, &["CAP_NET_RAW"]);
 }
 
 /// It can ask, and not take: each try fails alike, and one is told.
@@ -92,7 +80,7 @@ fn g11_a_seat_that_can_not_be_brought_up_is_one_event_and_stands_until_it_is_ser
     let wrapper = ["setpriv", "--bounding-set", "-net_admin"].map(String::from).to_vec();
     let mut node = alone(&lab, &Wishes { wrapper, ..Wishes::default() });
     node.launch();
-    says(&node, "can't be served here");
+    says(&node, &["can't serve seat A", "CAP_NET_ADMIN"]);
     std::thread::sleep(Duration::from_secs(5));
     assert_eq!([node.told_of("serve_failed"), node.told_of("seat_taken")], [1, 1]);
 }
@@ -105,7 +93,7 @@ fn x4_a_node_with_a_damaged_record_says_so_until_an_operator_says_who_serves() {
     let record = rig.a.proxy.dir().join("state/node.json");
     fs::write(&record, "{").expect("the record can be written");
     rig.a.launch();
-    let line = says(&rig.a, "was damaged");
+    let line = says(&rig.a, &["was damaged"]);
     assert!(line.contains("node.json"), "{line}");
     assert_eq!(fs::read_to_string(record.with_extension("damaged")).expect("it is kept"), "{");
     rig.a.order(&["group", "resolve"]);
@@ -124,7 +112,7 @@ fn x4_a_node_that_can_not_store_its_record_says_so_until_it_can() {
     fs::remove_file(&record).expect("the record can be removed");
     fs::create_dir_all(record.join("in the way")).expect("a folder");
     rig.join();
-    let line = says(&rig.b, "can't be stored");
+    let line = says(&rig.b, &["can't be stored"]);
     assert_eq!(rig.b.told_of("node_not_stored"), 1, "{line}");
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(rig.b.told_of("node_not_stored"), 1, "it is told once, however often it is tried");

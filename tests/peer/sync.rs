@@ -124,6 +124,7 @@ fn about(name: &str) -> About {
         fallback_address: Some(format!("{name}'s")),
         shared_addresses: vec!["10.0.0.9".into()],
         last_sync: None,
+        unfit: Vec::new(),
     }
 }
 

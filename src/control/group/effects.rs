@@ -1,13 +1,12 @@
 //! What the machine wants, done.
 
-use super::{Done, Group, record, standing::not_served, tell, words};
+use super::{Done, Group, record, tell, words};
 use crate::{
     control::{
         address::{
             AddressError, AddressEvent, Held, HoldSpec, guard,
             probe::{Ownership, ownership},
         },
-        clock::wall_now,
         orders::OrderError,
         peer::Saying,
         seats::{Permit, SeatOrder},
@@ -19,7 +18,6 @@ use crate::{
     },
     model::{
         Epoch, HostPort, NodeName,
-        alert::Alert,
         causes::chain,
         group::{InterfaceAddress, Witness},
         seat::SeatReason,
@@ -172,27 +170,14 @@ impl Group {
 
     /// It is tried again, as often as the machine says.
     pub(super) fn serve_failed(&mut self, seat: NodeName, why: &str) {
-        let message = format!("seat {seat} can't be served here: {why}");
-        let alert = Alert::new(
-            not_served(&seat),
-            wall_now(),
-            format!("{} can't serve seat {seat}", self.me),
-            format!("{message}."),
-            "it is tried again; mend what is said above, or let another node take over".into(),
-        );
-        self.hindrances.failing.insert(seat.clone());
-        let before = self.standing.insert(alert.key.clone(), alert);
-        // Every try fails alike: one is told.
-        if before.is_none_or(|before| before.text != format!("{message}.")) {
-            self.event("serve_failed", true, message);
-        }
+        self.hindrances.failing.insert(seat.clone(), why.into());
+        self.changed = true;
         self.input(Input::ServeFailed(seat));
     }
 
     /// It is there for clients, its address included.
     fn served_well(&mut self, seat: NodeName) {
-        if self.hindrances.failing.remove(&seat) {
-            self.standing.remove(&not_served(&seat));
+        if self.hindrances.failing.remove(&seat).is_some() {
             self.event(
                 "seat_served",
                 false,
@@ -274,7 +259,7 @@ impl Group {
     fn is_one_more_try(&self, note: &Note) -> bool {
         match note {
             Note::Serving { seat, .. } | Note::LetGo { seat, reason: SeatReason::ServeFailed, .. } => {
-                self.hindrances.failing.contains(seat)
+                self.hindrances.failing.contains_key(seat)
             }
             _ => false,
         }

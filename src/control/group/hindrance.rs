@@ -1,19 +1,17 @@
 //! What keeps this node from serving a seat that it holds by its record: said once for each change, and an alert while it stands.
 
-use super::{Group, record, standing::not_served};
+use super::{Group, doubts::Doubt, record, standing::not_served};
 use crate::{
     control::{address::probe::Ownership, clock::wall_now},
+    decide::seat::SeatStatus,
     model::{
-        NodeName, Time,
+        NodeName,
         alert::{Alert, AlertKey, AlertKind},
         seat::SeatRefusal,
         view::group::GroupView,
     },
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 /// What is so for a shorter time is how a seat is entered.
 const SAID_AFTER: Duration = Duration::from_secs(1);
@@ -22,32 +20,13 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 /// It is an alert when it stands for so long.
 const ALERT_AFTER: Duration = Duration::from_secs(5);
 
-/// Of one seat.
-#[derive(Debug)]
-struct Hindrance {
-    /// When this node began to be kept from it.
-    since: Time,
-    why: String,
-    changed: Time,
-    /// What was said last.
-    told: Option<String>,
-}
-
 /// What keeps this node from its seats.
 #[derive(Debug, Default)]
 pub(super) struct Hindrances {
-    seats: BTreeMap<NodeName, Hindrance>,
     /// What the last probe of each seat's address found.
     probes: BTreeMap<NodeName, Ownership>,
-    /// Seats whose routes or address could not be brought up.
-    pub(super) failing: BTreeSet<NodeName>,
-}
-
-impl Hindrances {
-    /// A line for each seat.
-    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
-        self.seats.values().filter_map(|hindrance| hindrance.told.clone())
-    }
+    /// The seats whose routes or address could not be brought up, and why.
+    pub(super) failing: BTreeMap<NodeName, String>,
 }
 
 impl Group {
@@ -62,42 +41,30 @@ impl Group {
         }
     }
 
-    /// Says what has changed, and makes alerts of what stands.
-    pub(super) fn mind_hindrances(&mut self, now: Time) {
-        let kept: BTreeMap<NodeName, SeatRefusal> = self
-            .machine
-            .seats()
-            .filter_map(|(seat, status)| Some((seat.clone(), status.hindrance?)))
-            .filter(|(seat, _)| !self.hindrances.failing.contains(seat))
-            .collect();
-        self.hindrances.seats.retain(|seat, _| kept.contains_key(seat));
-        for (seat, refusal) in kept {
-            let (why, proven) = self.why_not_served(&seat, refusal);
-            let known = self.hindrances.seats.entry(seat.clone()).or_insert_with(|| Hindrance {
-                since: now,
-                why: why.clone(),
-                changed: now,
-                told: None,
-            });
-            if known.why != why {
-                (known.why, known.changed) = (why.clone(), now);
-            }
-            let patience = if proven { SAID_AFTER } else { self.spec.takeover.primary_timeout + ANSWERED_WITHIN };
-            if now.since(known.changed) < SAID_AFTER || now.since(known.since) < patience {
-                continue;
-            }
-            let (since, message) = (known.since, format!("{} holds seat {seat} and does not serve it: {why}", self.me));
-            if known.told.replace(message.clone()).as_ref() != Some(&message) {
-                self.event("seat_held_back", true, message.clone());
-            }
-            if now.since(since) >= ALERT_AFTER {
-                let since = self.clock.wall(since);
-                let advice = "it is served as soon as that is over; mend it, or let another node take over";
-                let title = format!("{} does not serve its seat {seat}", self.me);
-                let alert = Alert::new(not_served(&seat), since, title, format!("{message}."), advice.into());
-                self.standing.insert(alert.key.clone(), alert);
-            }
-        }
+    /// The seats that this node holds and does not serve.
+    pub(super) fn held_and_not_served(&self) -> Vec<Doubt> {
+        let doubt = |(seat, status): (&NodeName, SeatStatus)| {
+            let (why, event, said_after) = match (self.hindrances.failing.get(seat), status.hindrance) {
+                (Some(why), _) => (why.clone(), "serve_failed", Duration::ZERO),
+                (None, Some(refusal)) => {
+                    let (why, shown) = self.why_not_served(seat, refusal);
+                    let patience = self.spec.takeover.primary_timeout + ANSWERED_WITHIN;
+                    (why, "seat_held_back", if shown { SAID_AFTER } else { patience })
+                }
+                (None, None) => return None,
+            };
+            Some(Doubt {
+                key: not_served(seat),
+                title: format!("{} can't serve seat {seat}", self.me),
+                message: format!("{} can't serve seat {seat}: {why}", self.me),
+                advice: "it is tried all the time; mend what is said, or let another node take over".into(),
+                event,
+                over: None,
+                said_after,
+                alert_after: if said_after.is_zero() { said_after } else { ALERT_AFTER },
+            })
+        };
+        self.machine.seats().filter_map(doubt).collect()
     }
 
     /// The node's record was stored, or could not be: what that means is said once.

@@ -47,16 +47,20 @@ impl Group {
                 self.input(Input::Heard { path, heartbeat });
             }
             PeerEvent::LinkUp { node, version, .. } => {
+                self.links_down.remove(&node);
                 if version != env!("CARGO_PKG_VERSION") {
                     let message = format!("{node} runs version {version}: all nodes of a group have to run the same");
                     self.event("version_differs", true, message);
                 }
                 self.ask_about(node);
             }
-            PeerEvent::LinkLost { node, why } => {
-                tracing::info!(%node, %why, "the peer link is lost");
-                self.input(Input::LinkLost(node.clone()));
-                self.knock(node);
+            PeerEvent::LinkLost { node, was_up, why } => {
+                let first = !self.links_down.contains_key(&node);
+                self.link_lost(&node, was_up, &why);
+                if was_up || first {
+                    self.input(Input::LinkLost(node.clone()));
+                    self.knock(node);
+                }
             }
             PeerEvent::Joined { peer } => {
                 self.event("joined", false, format!("{} is joined with {}", self.me, peer.node));
@@ -160,6 +164,8 @@ impl Group {
             Done::FallbackAsked(found) => self.fallback_asked(&found),
             Done::Fallback(events, event) => self.fallback_says(events, event),
             Done::About(node, about) => drop(self.about.insert(node, about)),
+            Done::Looked(found) => self.looked(found),
+            Done::Arranged(failed) => self.arranged(failed),
             Done::Changed => self.served().iter().for_each(|seat| self.was_written(seat)),
             Done::Left => self.leaving = false,
         }
@@ -277,6 +283,7 @@ impl Group {
                     fallback_address: self.spec.fallback_address.as_ref().map(|its| its.address.to_string()),
                     shared_addresses: self.addresses.values().map(|its| its.address.to_string()).collect(),
                     last_sync: newest(self.pulls.last.values().cloned()),
+                    unfit: self.unfit_lines(),
                 };
                 let _gone = reply.send(about);
             }
@@ -312,6 +319,7 @@ impl Group {
 
     pub(super) fn forget_member(&mut self, node: &NodeName) {
         self.about.remove(node);
+        self.links_down.remove(node);
         self.copies.forget(node);
         self.pulls.forget(node);
     }

@@ -14,13 +14,16 @@
 mod arrange;
 mod commands;
 mod copies;
+mod doubts;
 mod edits;
 mod effects;
 mod fallback;
+mod fitness;
 mod hindrance;
 mod inputs;
 mod joining;
 mod orders;
+mod paths;
 mod pulls;
 mod record;
 mod standing;
@@ -112,6 +115,10 @@ enum Done {
     FallbackAsked(Ownership),
     Fallback(mpsc::Receiver<AddressEvent>, AddressEvent),
     About(NodeName, sync::About),
+    /// What each seat that is not held here would fail by.
+    Looked(BTreeMap<NodeName, Vec<String>>),
+    /// All that is known runs, or why not.
+    Arranged(Option<String>),
     Changed,
     Left,
     Nothing,
@@ -144,6 +151,10 @@ struct Group {
     pulls: pulls::Pulls,
     joining: joining::Joining,
     hindrances: hindrance::Hindrances,
+    fitness: fitness::Fitness,
+    doubts: doubts::Doubts,
+    /// Nodes to which there is no peer link from here, and why.
+    links_down: BTreeMap<NodeName, String>,
     at_odds_since: Option<Time>,
     /// When this node began to serve each seat.
     served_since: BTreeMap<NodeName, Time>,
@@ -204,13 +215,7 @@ impl Group {
 
     fn begin(&mut self) {
         self.timed();
-        let arranger = self.arranger.clone();
-        self.tasks.spawn(async move {
-            if let Err(why) = arranger.arrange().await {
-                arranger.event("seats_refused", true, format!("what was copied can't be watched here: {why}")).await;
-            }
-            Done::Nothing
-        });
+        self.arrange();
         self.look();
     }
 
@@ -249,6 +254,7 @@ impl Group {
         self.held.values().chain(&self.fallback.held).for_each(Held::confirm);
         self.mind_fallback();
         self.ask_about_all();
+        self.look_at_fitness();
         self.run_what_failed();
         self.pull_what_is_due();
         self.push_what_waits();

@@ -52,27 +52,20 @@ impl Group {
         let held: BTreeSet<AlertKey> = self.held.keys().map(address_conflict).collect();
         let of_address = |key: &AlertKey| key.about.as_deref().is_some_and(|about| about.ends_with(ADDRESS));
         self.standing.retain(|key, _| key.kind != AlertKind::Conflict || !of_address(key) || held.contains(key));
-        self.over_if_served(view);
-        self.mind_hindrances(now);
+        // What is held elsewhere need not be brought up here.
+        let held =
+            |seat: &NodeName| view.seats.iter().any(|its| its.seat == *seat && its.holder.as_ref() == Some(&self.me));
+        self.hindrances.failing.retain(|seat, _| held(seat));
+        let mut doubts = self.held_and_not_served();
+        doubts.extend(self.unfit());
+        doubts.extend(self.lost_paths(now));
+        self.weigh(now, doubts);
         self.mind_damage(view);
         if self.standing != before {
             let _next_look = self.driver.try_send(SeatOrder::Standing(self.standing.values().cloned().collect()));
         }
         self.metrics.group(view);
         self.metrics.peer_dropped(&self.links.counts().each());
-    }
-
-    /// A seat that could not be brought up is served once it was, which is told elsewhere.
-    fn over_if_served(&mut self, view: &GroupView) {
-        for seat in &view.seats {
-            let mine = seat.holder.as_ref() == Some(&self.me);
-            if !mine {
-                self.hindrances.failing.remove(&seat.seat);
-            }
-            if !mine || (seat.here && !self.hindrances.failing.contains(&seat.seat)) {
-                self.standing.remove(&not_served(&seat.seat));
-            }
-        }
     }
 
     /// Nobody pulled for too long (`B7`).

@@ -1,8 +1,8 @@
 //! Setting the group up.
 
 use super::{
-    Group, Inbox, arrange::Arranger, copies::Copies, fallback::Fallback, hindrance::Hindrances, joining::Joining, pulls::Pulls,
-    record,
+    Group, Inbox, arrange::Arranger, copies::Copies, doubts::Doubts, fallback::Fallback, fitness::Fitness,
+    hindrance::Hindrances, joining::Joining, pulls::Pulls, record,
 };
 use crate::{
     config::Config,
@@ -139,6 +139,9 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
         pulls: Pulls::default(),
         joining: Joining::default(),
         hindrances: Hindrances::default(),
+        fitness: Fitness::default(),
+        doubts: Doubts::default(),
+        links_down: BTreeMap::new(),
         at_odds_since: None,
         served_since: BTreeMap::new(),
         about: BTreeMap::new(),

@@ -6,7 +6,7 @@ use crate::{
     decide::seat::SeatStatus,
     model::{
         NodeName,
-        alert::{Alert, AlertKind},
+        alert::{Alert, AlertKey, AlertKind},
         group::{NodeStateName, Role},
         seat::Suspicion,
         view::group::{GroupView, NodeView, SeatView},
@@ -36,12 +36,12 @@ impl Group {
             last_sync: newest(self.pulls.last.values().cloned()),
         });
         nodes.sort_by(|one, other| one.node.cmp(&other.node));
-        let mut warnings: Vec<String> = self.hindrances.warnings().collect();
-        for told in self.standing.values().map(told) {
-            if !warnings.contains(&told) {
-                warnings.push(told);
-            }
-        }
+        let said = |key: &AlertKey| self.doubts.said(key);
+        let standing = self.standing.values().filter(|alert| !said(&alert.key)).map(told);
+        let mut warnings: Vec<String> = self.doubts.lines().chain(standing).collect();
+        let heard = self.heard();
+        let elsewhere = self.about.iter().filter(|(node, _)| heard.contains(*node));
+        warnings.extend(elsewhere.flat_map(|(_, about)| about.unfit.clone()));
         let ours = env!("CARGO_PKG_VERSION");
         let others = self.about.iter().filter(|(_, about)| about.version != ours);
         warnings.extend(others.map(|(node, about)| {
@@ -131,12 +131,10 @@ impl Group {
     }
 }
 
-/// An alert that stands, in a line. Some titles don't say why.
+/// An alert that stands, in a line.
 fn told(alert: &Alert) -> String {
     match alert.key.kind {
-        AlertKind::NotServed | AlertKind::StandbyUnfit | AlertKind::NodeRecord => {
-            alert.text.trim_end_matches('.').to_owned()
-        }
+        AlertKind::NodeRecord => alert.text.trim_end_matches('.').to_owned(),
         _ => alert.title.clone(),
     }
 }

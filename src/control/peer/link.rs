@@ -23,6 +23,10 @@ const MOST_ANSWER: usize = 16 * 1024;
 /// The other end closes a connection after ten seconds without a question.
 const IDLE_FOR: Duration = Duration::from_secs(5);
 
+const NOT_JOINED: &str = "it is not joined with this node";
+/// The other end of a join knows of it so much later.
+const JOINS_WITHIN: Duration = Duration::from_secs(3);
+
 /// Keeps a link to everybody this node is joined with, until it is dropped.
 pub(super) async fn run(shared: Arc<Shared>) {
     let mut follow = shared.store.follow();
@@ -51,19 +55,25 @@ impl Drop for Stopped {
     }
 }
 
-/// Tries again and again. What is told is every change from up to lost and back, and the first failure.
+/// Tries again and again. What is told is every change from up to lost and back, the first failure, and one that is another than the last.
 async fn keep(shared: Arc<Shared>, peer: Peer) {
     let pause = shared.heartbeat.clamp(Duration::from_millis(100), Duration::from_secs(1));
-    let mut told = false;
+    let (began, mut told) = (Instant::now(), None);
     loop {
-        let mut is_up = false;
-        let why = beat(&shared, &peer, &mut is_up).await;
-        if is_up || !told {
-            told = true;
-            shared.tell(PeerEvent::LinkLost { node: peer.node.clone(), why }).await;
+        let mut was_up = false;
+        let why = beat(&shared, &peer, &mut was_up).await;
+        if was_up || is_news(&why, told.as_deref(), began.elapsed()) {
+            told = Some(why.clone());
+            shared.tell(PeerEvent::LinkLost { node: peer.node.clone(), was_up, why }).await;
         }
         sleep(pause).await;
     }
+}
+
+/// Shall it be told why there is no link, so long after this node was joined? Of two nodes the one that was asked to join is done first.
+fn is_news(why: &str, told: Option<&str>, age: Duration) -> bool {
+    let joins = why == NOT_JOINED && age < JOINS_WITHIN;
+    !joins && told != Some(why)
 }
 
 /// One connection's life; why it ended.
@@ -79,7 +89,7 @@ async fn beat(shared: &Shared, peer: &Peer, is_up: &mut bool) -> String {
         Err(error) => return chain(&error),
     };
     let hello = match client.ask(request(Method::GET, "/peer/v1/hello", None), MOST_ANSWER, patience).await {
-        Ok(answer) if answer.status() == StatusCode::NO_CONTENT => return "it is not joined with this node".into(),
+        Ok(answer) if answer.status() == StatusCode::NO_CONTENT => return NOT_JOINED.into(),
         Ok(answer) => answer,
         Err(error) => return chain(&error),
     };
@@ -106,7 +116,7 @@ async fn beat(shared: &Shared, peer: &Peer, is_up: &mut bool) -> String {
         let question = request(Method::POST, "/peer/v1/heartbeat", Some(&body.into()));
         match client.ask(question, MOST_ANSWER, patience).await {
             Ok(answer) if answer.status().is_success() => {}
-            Ok(answer) if answer.status() == StatusCode::FORBIDDEN => return "it is not joined with this node".into(),
+            Ok(answer) if answer.status() == StatusCode::FORBIDDEN => return NOT_JOINED.into(),
             Ok(answer) => return format!("it answers {}", answer.status()),
             Err(error) => return chain(&error),
         }
@@ -140,4 +150,19 @@ pub(super) async fn call(shared: &Shared, node: &NodeName, call: Call) -> Result
     let answer = timeout_at(end, asking).await.unwrap_or(Err(AskError::TimedOut)).map_err(failed)?;
     let (head, body) = answer.into_parts();
     Ok(Answer { status: head.status.as_u16(), body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_join_looks_like_from_the_other_end_is_no_lost_link() {
+        let (early, late) = (Duration::from_millis(50), Duration::from_secs(4));
+        assert!(!is_news(NOT_JOINED, None, early));
+        assert!(is_news(NOT_JOINED, None, late), "it has left, or forgot");
+        assert!(is_news("refused", None, early));
+        assert!(!is_news("refused", Some("refused"), late), "once");
+        assert!(is_news("refused", Some("timed out"), late));
+    }
 }

@@ -105,10 +105,13 @@ pub enum PeerEvent {
         /// Its configured role.
         role: Role,
     },
-    /// Our connection to a node ended, or the first try to have one failed. It is tried again all the time.
+    /// Our connection to a node ended, or could not be had, the first time or for another reason than was told last. It is tried again
+    /// all the time.
     LinkLost {
         /// To whom.
         node: NodeName,
+        /// It ended.
+        was_up: bool,
         /// Why, in words.
         why: String,
     },

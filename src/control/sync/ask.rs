@@ -4,7 +4,7 @@ use super::{About, Copy, Declined, GivenUp, Update, Verdict, serve::Changed};
 use crate::{
     control::peer::{Answer, Call, CallError, PeerLinks},
     decide::seat::effect::Message,
-    model::{NodeName, plain::plain, view::group::SyncView},
+    model::{NodeName, group::MOST_SEATS, plain::plain, view::group::SyncView},
 };
 use bytes::Bytes;
 use hyper::Method;
@@ -137,6 +137,7 @@ pub async fn about(links: &PeerLinks, of: &NodeName) -> Result<About, SyncError>
         fallback_address: about.fallback_address.as_deref().map(others_words),
         shared_addresses: about.shared_addresses.iter().map(|address| others_words(address)).collect(),
         last_sync: about.last_sync.map(|sync| SyncView { error: sync.error.as_deref().map(others_words), ..sync }),
+        unfit: about.unfit.iter().take(MOST_SEATS).map(|line| others_words(line)).collect(),
     })
 }
 

@@ -122,6 +122,9 @@ pub struct About {
     pub shared_addresses: Vec<String>,
     /// Its last pull.
     pub last_sync: Option<SyncView>,
+    /// Why it could not take over the seats it stands by for, a line each.
+    #[serde(default)]
+    pub unfit: Vec<String>,
 }
 
 /// Says that a seat changed.

@@ -23,7 +23,8 @@ use tokio::{
 const GROUP_V4: Ipv4Addr = Ipv4Addr::new(239, 255, 77, 99);
 /// Link-local and transient (RFC 4291 §2.7).
 const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0, 0xfa11, 0x0bac);
-const PORT: u16 = 9903;
+/// Where beacons are sent to and heard, UDP.
+pub const PORT: u16 = 9903;
 /// Until an interface that is not there is looked for again.
 const RETRY: Duration = Duration::from_millis(500);
 

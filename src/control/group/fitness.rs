@@ -1,0 +1,176 @@
+//! Could this node serve the seats that it stands by for? What a takeover would fail by is looked for all the time.
+
+use super::{Done, Group, doubts::Doubt};
+use crate::{
+    control::address::probe::hindrance,
+    model::{
+        NodeName, Time,
+        alert::{AlertKey, AlertKind},
+        group::InterfaceAddress,
+    },
+};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use toml::{Table, Value};
+
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+const SAID_AFTER: Duration = Duration::from_secs(3);
+const ALERT_AFTER: Duration = Duration::from_secs(10);
+
+/// The files that a seat's TLS needs, by the keys that name them.
+const FILES: [&str; 4] = ["ca", "cert", "client_ca", "key"];
+
+/// What is known of it.
+#[derive(Debug, Default)]
+pub(super) struct Fitness {
+    looked: Time,
+    looking: bool,
+    /// What each seat would fail by, as the last look found it.
+    found: BTreeMap<NodeName, Vec<String>>,
+    /// Why what was copied can't be run, not even to watch it.
+    pub(super) unarranged: Option<String>,
+}
+
+/// What a seat needs of this node.
+#[derive(Debug)]
+struct Needs {
+    seat: NodeName,
+    address: Option<InterfaceAddress>,
+    files: Vec<PathBuf>,
+    /// What is missing whatever is found.
+    lacks: Option<String>,
+}
+
+impl Group {
+    /// Looks, if it is time to.
+    pub(super) fn look_at_fitness(&mut self) {
+        let now = self.clock.now();
+        if self.fitness.looking || now.since(self.fitness.looked) < LOOK_EVERY {
+            return;
+        }
+        (self.fitness.looked, self.fitness.looking) = (now, true);
+        let needs = self.needs();
+        self.tasks
+            .spawn_blocking(move || Done::Looked(needs.iter().map(|its| (its.seat.clone(), found(its))).collect()));
+        if self.fitness.unarranged.is_some() {
+            self.arrange();
+        }
+    }
+
+    pub(super) fn looked(&mut self, found: BTreeMap<NodeName, Vec<String>>) {
+        self.fitness.looking = false;
+        self.fitness.found = found;
+    }
+
+    /// Runs all that is known; said once if that fails, and tried again.
+    pub(super) fn arrange(&mut self) {
+        let arranger = self.arranger.clone();
+        self.tasks.spawn(async move { Done::Arranged(arranger.arrange().await.err()) });
+    }
+
+    pub(super) fn arranged(&mut self, failed: Option<String>) {
+        if let Some(why) = failed.as_ref().filter(|why| self.fitness.unarranged.as_ref() != Some(why)) {
+            self.event("seats_refused", true, format!("what was copied can't be watched here: {why}"));
+        }
+        self.fitness.unarranged = failed;
+    }
+
+    /// Of all seats that another node holds and this one may have to take.
+    fn needs(&self) -> Vec<Needs> {
+        let others = |seat: &NodeName| {
+            self.machine.seats().any(|(name, its)| name == seat && its.holder.as_ref().is_some_and(|by| *by != self.me))
+        };
+        let folder = self.arranger.source.parent().unwrap_or(Path::new("."));
+        let known = self.arranger.known();
+        let wanted = known.values().filter(|copy| self.machine.has_use_for(&self.me, &copy.seat) && others(&copy.seat));
+        let needs = wanted.map(|copy| {
+            let address = self.address_of(&copy.seat);
+            let moves = copy.shared_address.filter(|_| address.is_none() && self.spec.takeover.command.is_empty());
+            Needs {
+                seat: copy.seat.clone(),
+                address,
+                files: files(&copy.settings).into_iter().map(|file| folder.join(file)).collect(),
+                lacks: moves.map(|moves| {
+                    format!("the seat's address is {moves}, and this node has no group.shared_address to say on which interface")
+                }),
+            }
+        });
+        needs.collect()
+    }
+
+    /// The seats that could not be served here.
+    pub(super) fn unfit(&self) -> Vec<Doubt> {
+        let whole = self.fitness.unarranged.as_ref().map(|why| format!("what was copied can't be run here: {why}"));
+        let doubt = |(seat, found): (&NodeName, &Vec<String>)| {
+            let reasons: Vec<&str> = whole.iter().chain(found).map(String::as_str).collect();
+            let could_not = format!("{} could not take over seat {seat}", self.me);
+            (!reasons.is_empty()).then(|| Doubt {
+                key: unfit(&self.me, seat),
+                title: could_not.clone(),
+                message: format!("{could_not}: {}", reasons.join("; ")),
+                advice: "mend it before the seat's holder fails".into(),
+                event: "standby_unfit",
+                over: Some(("standby_fit", format!("nothing is known that would keep {} from seat {seat}", self.me))),
+                said_after: SAID_AFTER,
+                alert_after: ALERT_AFTER,
+            })
+        };
+        self.fitness.found.iter().filter_map(doubt).collect()
+    }
+
+    /// What the other nodes are told of it.
+    pub(super) fn unfit_lines(&self) -> Vec<String> {
+        let said = self.unfit().into_iter().filter(|doubt| self.doubts.said(&doubt.key));
+        said.map(|doubt| doubt.message).collect()
+    }
+}
+
+fn unfit(node: &NodeName, seat: &NodeName) -> AlertKey {
+    AlertKey::about(AlertKind::StandbyUnfit, Some(format!("seat {seat} on {node}")))
+}
+
+/// Looks at the host. Blocks; must be called within a runtime.
+fn found(needs: &Needs) -> Vec<String> {
+    let missing = |file: &PathBuf| {
+        let error = File::open(file).err()?;
+        Some(format!("{} can't be read: {error}", file.display()))
+    };
+    let address = needs.address.as_ref().and_then(hindrance);
+    needs.lacks.iter().cloned().chain(address).chain(needs.files.iter().filter_map(missing)).collect()
+}
+
+/// The files that a seat's settings name for TLS.
+fn files(settings: &str) -> Vec<String> {
+    let table: Table = settings.parse().unwrap_or_default();
+    let parts = ["pairs", "routes"].iter().filter_map(|part| table.get(*part)?.as_table());
+    let tls = parts.flat_map(|part| part.values()).filter_map(|its| its.get("tls"));
+    let mut files = Vec::new();
+    tls.for_each(|tls| name_files(tls, &mut files));
+    files.sort();
+    files.dedup();
+    files
+}
+
+fn name_files(tls: &Value, files: &mut Vec<String>) {
+    let named = FILES.iter().filter_map(|key| tls.get(key)?.as_str());
+    files.extend(named.map(Into::into));
+    let more = tls.get("certs").and_then(Value::as_array);
+    more.into_iter().flatten().for_each(|one| name_files(one, files));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_tls_are_those_that_pairs_and_routes_name() {
+        let settings = "[pairs.V]\ntls = { ca = \"ca.pem\", names = [\"V\"] }\n[routes.r]\npair = \"V\"\n\
+                        [routes.r.tls]\ncert = \"r.pem\"\nkey = \"r.key\"\ncerts = [{ cert = \"s.pem\", key = \"r.key\" }]\n";
+        assert_eq!(files(settings), ["ca.pem", "r.key", "r.pem", "s.pem"]);
+        assert_eq!(files("[routes.r]\npair = \"V\"\n"), [""; 0]);
+    }
+}
