@@ -167,6 +167,8 @@ pub struct Start {
     pub spec: PairSpec,
     /// What the journal had.
     pub stored: Stored,
+    /// It was another node's to write.
+    pub inherited: bool,
     /// Numbers the machines of this process; each is higher than those before it, whichever pair they were for.
     pub incarnation: u32,
     /// Seed of all jitter.

@@ -45,6 +45,8 @@ labelled! {
         FirstStart = "first_start": "the pair was started for the first time",
         /// State from before a restart was taken up again.
         Restarted = "restarted": "the proxy was restarted and took up the state it had",
+        /// The pair's state came from the node that held its seat before, or holds it.
+        Inherited = "inherited": "its seat was another node's, which left it so",
         /// The journal could not be read; nobody is served rather than guessing.
         StateUnreadable = "state_unreadable": "the stored state could not be read",
         /// The active upstream refused `fall` checks: its process is gone.

@@ -1,13 +1,13 @@
 //! A node that holds its seat and may not serve it says what keeps it from it, once, and where operators look.
 
 use crate::{
-    common::eventually,
+    common::{eventually, proxy::PAIR},
     hook::{Hook, TOKEN},
     node::{Node, Wishes},
     rig::{NETWORK, Rig, SHARED, hosts, seat},
     unfit::says,
 };
-use failback::model::group::NodeStateName;
+use failback::model::{TransitionReason, group::NodeStateName};
 use std::{fs, time::Duration};
 
 /// The only node, on host `a`, prepared and not started; nobody is joined with it.
@@ -119,4 +119,27 @@ fn x4_a_node_that_can_not_store_its_record_says_so_until_it_can() {
     fs::remove_dir_all(&record).expect("the folder can be removed");
     no_longer_says(&rig.b, "can't be stored");
     assert_eq!(rig.b.told_of("node_stored"), 1);
+}
+
+/// Not of a restart: nobody restarted the program that serves now.
+#[test]
+fn x5_after_a_takeover_and_a_reverse_the_pair_says_that_it_came_from_another_node() {
+    let mut rig = Rig::joined();
+    let says = |node: &Node| {
+        let why = node.proxy.cli_says(&["why", PAIR]);
+        assert!(why.contains("its seat was another node's, which left it so"), "{}: {why}", node.name);
+        assert_eq!(node.proxy.pair().reason, TransitionReason::Inherited);
+        let event = node.proxy.events_of("transition").pop().expect("an event");
+        assert!(event.message.contains("its seat was another node's"), "{}", event.message);
+    };
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    rig.until_reached("AGG_P");
+    says(&rig.b);
+    rig.a_returns();
+    rig.synced_from_b(&rig.a);
+    rig.a.order(&["reverse", "A"]);
+    rig.a.until_serves(&rig.a);
+    rig.until_reached("AGG_P");
+    says(&rig.a);
 }

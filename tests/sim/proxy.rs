@@ -140,7 +140,8 @@ impl World {
         self.proxy.incarnation += 1;
         self.proxy.acknowledged = self.proxy.disk.last().cloned().filter(|_| !matches!(stored, Stored::Unreadable(_)));
         let incarnation = self.proxy.incarnation;
-        let start = Start { spec: self.proxy.spec.clone(), stored, incarnation, seed: self.chance.draw() };
+        let start =
+            Start { spec: self.proxy.spec.clone(), stored, inherited: false, incarnation, seed: self.chance.draw() };
         self.proxy.machine = Some(PairMachine::new(start, self.now));
         self.carry_out_effects();
         self.machine_wakes(self.proxy.incarnation, None);

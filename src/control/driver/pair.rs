@@ -49,10 +49,17 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    pub(super) fn new(spec: PairSpec, stored: Stored, incarnation: u32, metrics: Arc<PairMetrics>, now: Time) -> Self {
+    pub(super) fn new(
+        spec: PairSpec,
+        (stored, inherited): (Stored, bool),
+        incarnation: u32,
+        metrics: Arc<PairMetrics>,
+        now: Time,
+    ) -> Self {
         let start = Start {
             spec: spec.clone(),
             stored: stored.clone(),
+            inherited,
             incarnation,
             seed: RandomState::new().build_hasher().finish(),
         };

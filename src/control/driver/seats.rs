@@ -179,6 +179,12 @@ impl Driver {
         part.map(|part| part.pairs.keys().cloned().collect()).unwrap_or_default()
     }
 
+    /// Was it another node that wrote last what is known of the pair?
+    pub(super) fn is_inherited(&self, pair: &PairName) -> bool {
+        let part = self.seats.as_ref().and_then(|seats| seats.layout.get(seats.of_pair(pair)?));
+        part.is_some_and(|part| !part.own && part.pairs.get(pair).is_some_and(Option::is_some))
+    }
+
     /// What is known of a pair that begins: by the other nodes, and by the journal where it wrote what they know.
     pub(super) fn recollection(&self, pair: &PairName) -> Stored {
         let journal = || match self.departed.get(pair) {

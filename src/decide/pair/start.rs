@@ -29,7 +29,8 @@ const UNREADABLE: Epoch = Epoch(1 << 24);
 const UNREAD: u64 = 1 << 16;
 
 pub(super) fn machine(start: Start, now: Time) -> PairMachine {
-    let Start { spec, stored, incarnation, seed } = start;
+    let Start { spec, stored, inherited, incarnation, seed } = start;
+    let why = if inherited { Reason::Inherited } else { Reason::Restarted };
     // A restart is a gap in our watching: no signal from before it holds.
     let generation = match &stored {
         Stored::Record(record) => record.generation + 1,
@@ -46,8 +47,8 @@ pub(super) fn machine(start: Start, now: Time) -> PairMachine {
         Stored::Renamed { .. } => (lost(Epoch::FIRST, &spec, Reason::Reconfigured, now), None),
         Stored::Unreadable(known) => (lost(after_unreadable(known), &spec, Reason::StateUnreadable, now), None),
         // Its record stays as it is: that it names other addresses must be noticed at the next start as well.
-        Stored::Record(record) if doubt.is_some() => (astray(restored(&spec, &record, now)), None),
-        Stored::Record(record) => (restored(&spec, &record, now), Some(record.state)),
+        Stored::Record(record) if doubt.is_some() => (astray(restored(&spec, &record, why, now)), None),
+        Stored::Record(record) => (restored(&spec, &record, why, now), Some(record.state)),
     };
     let mut machine = PairMachine {
         upstreams,
@@ -109,7 +110,7 @@ fn astray(restored: Core) -> Core {
     Core { adrift: true, state: State::NoServer, reason: Reason::Reconfigured, ..restored }
 }
 
-fn restored(spec: &PairSpec, record: &PairRecord, now: Time) -> Core {
+fn restored(spec: &PairSpec, record: &PairRecord, why: Reason, now: Time) -> Core {
     // A server that the configuration has no more: which side it was on can be told from what clients were served by.
     let removed = match record.state {
         State::OnPrimary => Side::Primary,
@@ -121,7 +122,7 @@ fn restored(spec: &PairSpec, record: &PairRecord, now: Time) -> Core {
         (_, Side::Primary) => State::OnPrimary,
         (_, Side::Backup) => State::OnBackup,
     };
-    let taken_up = core(record.epoch, (side, record.upstream.clone()), state, Reason::Restarted, now);
+    let taken_up = core(record.epoch, (side, record.upstream.clone()), state, why, now);
     let (pinned, latched, frozen) = (record.pinned, record.latched, record.frozen);
     Core { pinned, latched, frozen, ..taken_up }
 }

@@ -127,7 +127,7 @@ impl World {
 
     fn start_at(now: Time, spec: PairSpec, stored: Stored) -> Self {
         let names: Vec<_> = spec.checked().map(|upstream| upstream.name.clone()).collect();
-        let machine = PairMachine::new(Start { spec, stored, incarnation: 1, seed: 1 }, now);
+        let machine = PairMachine::new(Start { spec, stored, inherited: false, incarnation: 1, seed: 1 }, now);
         let mut world = Self {
             machine,
             now,

@@ -7,7 +7,10 @@ use crate::decide::identity::Former;
 #[test]
 fn a_first_start_waits_for_the_disk_and_then_serves_the_primary() {
     let now = Time::from_start(seconds(1.0));
-    let mut machine = PairMachine::new(Start { spec: spec(), stored: Stored::Nothing, incarnation: 1, seed: 1 }, now);
+    let mut machine = PairMachine::new(
+        Start { spec: spec(), stored: Stored::Nothing, inherited: false, incarnation: 1, seed: 1 },
+        now,
+    );
     let first = std::iter::from_fn(|| machine.poll_effect()).find_map(|effect| match effect {
         Effect::Persist(id, record) => Some((id, *record)),
         _ => None,
@@ -31,7 +34,10 @@ fn a_first_start_waits_for_the_disk_and_then_serves_the_primary() {
 #[test]
 fn x5_a_server_whose_name_was_never_resolved_is_said_to_be_why_nobody_is_served() {
     let now = Time::from_start(seconds(1.0));
-    let mut machine = PairMachine::new(Start { spec: spec(), stored: Stored::Nothing, incarnation: 1, seed: 1 }, now);
+    let mut machine = PairMachine::new(
+        Start { spec: spec(), stored: Stored::Nothing, inherited: false, incarnation: 1, seed: 1 },
+        now,
+    );
     let words = |machine: &PairMachine| machine.status(now).blockers.join("; ");
     assert!(words(&machine).contains("AGG_P, whose turn it is,"), "{}", words(&machine));
     machine.handle_input(now, Input::Resolved("AGG_P".into(), Arc::new(["10.0.0.1:4100".parse().unwrap()])));
