@@ -248,7 +248,8 @@ impl Group {
             return;
         }
         self.event(story.kind, story.grave, story.message.clone());
-        if let Some(alert) = words::alert(&self.me, note, &story)
+        let news = self.series.is_news(self.clock.now(), note);
+        if let Some(alert) = words::alert(&self.me, note, &story).filter(|_| news)
             && self.driver.try_send(SeatOrder::Alert(Box::new(alert))).is_err()
         {
             tracing::warn!("an alert about the group was lost: the driver is too busy");

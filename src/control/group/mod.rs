@@ -26,6 +26,7 @@ mod orders;
 mod paths;
 mod pulls;
 mod record;
+mod series;
 mod standing;
 mod start;
 mod view;
@@ -153,6 +154,7 @@ struct Group {
     hindrances: hindrance::Hindrances,
     fitness: fitness::Fitness,
     doubts: doubts::Doubts,
+    series: series::Series,
     /// Nodes to which there is no peer link from here, and why.
     links_down: BTreeMap<NodeName, String>,
     at_odds_since: Option<Time>,

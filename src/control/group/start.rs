@@ -2,7 +2,7 @@
 
 use super::{
     Group, Inbox, arrange::Arranger, copies::Copies, doubts::Doubts, fallback::Fallback, fitness::Fitness,
-    hindrance::Hindrances, joining::Joining, pulls::Pulls, record,
+    hindrance::Hindrances, joining::Joining, pulls::Pulls, record, series::Series,
 };
 use crate::{
     config::Config,
@@ -141,6 +141,7 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
         hindrances: Hindrances::default(),
         fitness: Fitness::default(),
         doubts: Doubts::default(),
+        series: Series::default(),
         links_down: BTreeMap::new(),
         at_odds_since: None,
         served_since: BTreeMap::new(),

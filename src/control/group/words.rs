@@ -13,6 +13,7 @@ use crate::{
         NodeName, PairName,
         alert::{Alert, AlertKey, AlertKind},
         group::Role,
+        seat::SeatReason,
     },
 };
 
@@ -45,7 +46,7 @@ pub(super) fn story(me: &NodeName, note: &Note, by: Option<&str>) -> Option<Stor
             ("countdown_over", false, format!("{holder}, which holds seat {seat}, is heard again"))
         }
         Note::HeldBack { seat, why } => {
-            ("held_back", true, format!("{me} does not take over seat {seat}: {}", why.words()))
+            ("held_back", true, format!("{me} does not take over seat {seat} by itself: {}", why.words()))
         }
         Note::AskedToCome { seat, guest } => {
             ("asked_to_come", true, format!("{me} can't serve seat {seat} and asks {guest} to take it"))
@@ -111,6 +112,13 @@ pub(super) fn alert(me: &NodeName, note: &Note, story: &Story) -> Option<Alert> 
             format!("{me} took over seat {seat}"),
             format!("repair the node whose seat it is, then: failback reverse {seat}"),
         ),
+        Note::Serving { seat, reason: SeatReason::Reversed | SeatReason::Replaced, .. } => {
+            (AlertKind::Takeover, seat, format!("seat {seat} is whole again: {me} serves it"), String::new())
+        }
+        Note::CountdownOver { seat, holder } => {
+            let title = format!("{holder} is heard: the countdown for seat {seat} is over");
+            (AlertKind::Countdown, seat, title, String::new())
+        }
         Note::Countdown { seat, holder, left, .. } => (
             AlertKind::Countdown,
             seat,
