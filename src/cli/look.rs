@@ -51,9 +51,8 @@ pub(super) async fn why(client: &Client, pair: &str, json: bool) -> anyhow::Resu
         None => None,
     };
     let seats = nodes.and_then(|status| status.group).map(|group| group.seats).unwrap_or_default();
-    let holder = seats.iter().find(|seat| Some(&seat.seat) == view.watched_for.as_ref());
-    let holder = holder.and_then(|seat| seat.holder.as_deref());
-    write(&show::why::page(&view, holder, SystemTime::now(), screen::width()))
+    let seat = seats.iter().find(|seat| Some(&seat.seat) == view.watched_for.as_ref());
+    write(&show::why::page(&view, seat, SystemTime::now(), screen::width()))
 }
 
 pub(super) async fn sessions(client: &Client, route: Option<&str>, limit: u64, json: bool) -> anyhow::Result<()> {

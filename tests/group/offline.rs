@@ -31,16 +31,24 @@ fn g11_a_node_whose_address_another_host_has_says_which_and_serves_once_it_is_go
     let mut hook = Hook::absent();
     hook.address = "10.77.0.9:8080".parse().expect("an address");
     let wishes = Wishes { more: format!("[alerts]\nwebhooks = [{}]\n", hook.toml(&token)), ..Wishes::default() };
-    lab.run("c", &format!("ip addr add {SHARED}/24 dev {NETWORK}"));
     let mac = lab.run("c", &format!("cat /sys/class/net/{NETWORK}/address")).trim().to_owned();
     let mut node = alone(&lab, &wishes);
     node.launch();
     lab.on("client", || hook.revive());
+    node.until_serves(&node);
+    let written = node.proxy.dir().join("state/seats/A.toml");
+    eventually("what it serves is written down", || written.exists().then_some(()));
+    node.proxy.kill();
+    eventually("the dead has no address", || (!node.has_address(&lab)).then_some(()));
+    lab.run("c", &format!("ip addr add {SHARED}/24 dev {NETWORK}"));
+    node.launch();
 
     let line = says(&node, &["can't serve seat A"]);
     assert!(line.contains(&mac) && line.contains(SHARED), "{line}");
     eventually("it is an alert", || (!hook.alerts_of("not_served", "raised").is_empty()).then_some(()));
     assert_eq!(node.group().state, NodeStateName::Offline);
+    let why = node.proxy.cli_says(&["why", PAIR]);
+    assert!(why.contains(&format!("Nobody is served: {line}.")), "{why}");
     assert_eq!(node.told_of("seat_held_back"), 1, "it is told once, however often the address is asked for");
     lab.run("c", &format!("ip addr del {SHARED}/24 dev {NETWORK}"));
     node.until_serves(&node);

@@ -68,6 +68,7 @@ fn sound() -> GroupView {
             last_sync: Some(sync(SyncResult::Done)),
             pulled_by: vec![],
             replicated: true,
+            not_served: None,
         }],
         nodes: vec![backup, primary],
     }
@@ -168,9 +169,14 @@ fn a_pair_that_is_only_watched_is_marked_and_says_whom_to_ask() {
     let sample = top::Sample::parse("");
     let top = plain(&top::page(&node(watched()), &sample, &sample, 1.0, now()));
     assert!(top.contains("AGG_V  on_backup, standby  AGG_B"), "{top}");
-    let why = plain(&why::page(&watched(), Some("PROXY_B"), now(), None));
+    let mut its = sound().seats.remove(0);
+    its.holder = Some("PROXY_B".into());
+    let why = plain(&why::page(&watched(), Some(&its), now(), None));
     let line = "\nIt is only watched here; seat PROXY_P is held by PROXY_B: ask there.\n";
     assert!(why.contains(line), "{why}");
+    its.not_served = Some("PROXY_B can't serve seat PROXY_P: the link lan is down".into());
+    let why = plain(&why::page(&watched(), Some(&its), now(), None));
+    assert!(why.contains("\nNobody is served: PROXY_B can't serve seat PROXY_P: the link lan is down.\n"), "{why}");
     let why = plain(&why::page(&watched(), None, now(), None));
     assert!(why.contains("\nIt is only watched here; nobody is known to hold seat PROXY_P.\n"), "{why}");
 }

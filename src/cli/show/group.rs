@@ -26,7 +26,7 @@ fn seats(seats: &[SeatView], now: SystemTime) -> String {
     for seat in seats {
         let refused = seat.pulled_by.iter().any(|pull| pull.error.is_some());
         let synced = !refused && !failed(seat.last_sync.as_ref());
-        let care = seat.degraded || seat.holder.is_none() || !seat.replicated || !synced;
+        let care = seat.degraded || seat.holder.is_none() || !seat.replicated || !synced || seat.not_served.is_some();
         row(
             &mut table,
             care,
@@ -68,6 +68,7 @@ fn marks(seat: &SeatView) -> String {
         (seat.degraded, "degraded"),
         (seat.auto_off, "auto off"),
         (!seat.replicated, "not replicated"),
+        (seat.not_served.is_some(), "not served"),
     ];
     let marks: Vec<&str> = holds.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word).collect();
     marks.join(", ")

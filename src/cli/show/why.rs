@@ -8,16 +8,16 @@ use super::{
 };
 use crate::model::{
     plain::plain,
-    view::{HealthName, PairStateName, PairView, UpstreamView},
+    view::{HealthName, PairStateName, PairView, UpstreamView, group::SeatView},
 };
 use std::time::SystemTime;
 
-/// The explanation; times are told as seen from `now`, blockers are wrapped for a window `width` columns wide. `holder`
-/// holds the pair's seat, if it is only watched here.
-pub(in crate::cli) fn page(pair: &PairView, holder: Option<&str>, now: SystemTime, width: Option<usize>) -> String {
+/// The explanation; times are told as seen from `now`, blockers are wrapped for a window `width` columns wide. `its` is
+/// the pair's seat, if it is only watched here.
+pub(in crate::cli) fn page(pair: &PairView, its: Option<&SeatView>, now: SystemTime, width: Option<usize>) -> String {
     let mut lines = vec![styled(&place(pair), style_of(pair))];
     if let Some(seat) = &pair.watched_for {
-        lines.push(standby(seat, holder));
+        lines.push(standby(seat, its));
     }
     lines.push(format!("Since {} ({}): {}.", plain(&pair.since), words::ago(&pair.since, now), pair.reason.words()));
     lines.extend(on_top(pair));
@@ -55,9 +55,12 @@ fn place(pair: &PairView) -> String {
 }
 
 /// Who has to be asked about a pair that is served elsewhere.
-fn standby(seat: &str, holder: Option<&str>) -> String {
+fn standby(seat: &str, its: Option<&SeatView>) -> String {
     let seat = plain(seat);
-    match holder.map(plain) {
+    if let Some(why) = its.and_then(|its| its.not_served.as_deref()) {
+        return format!("Nobody is served: {}.", plain(why));
+    }
+    match its.and_then(|its| its.holder.as_deref()).map(plain) {
         Some(holder) => format!("It is only watched here; seat {seat} is held by {holder}: ask there."),
         None => format!("It is only watched here; nobody is known to hold seat {seat}."),
     }

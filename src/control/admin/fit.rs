@@ -128,6 +128,7 @@ mod tests {
                 last_sync: None,
                 pulled_by: vec![pulled(true)],
                 replicated: true,
+                not_served: None,
             }],
             nodes: vec![node("B", Role::Backup, false), node("P", Role::Primary, true)],
         }

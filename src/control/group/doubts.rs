@@ -51,8 +51,8 @@ impl Doubts {
     }
 
     /// What is said of this one.
-    pub(super) fn said(&self, key: &AlertKey) -> bool {
-        self.0.get(key).is_some_and(|known| known.told.is_some())
+    pub(super) fn said(&self, key: &AlertKey) -> Option<&str> {
+        self.0.get(key)?.told.as_deref()
     }
 }
 

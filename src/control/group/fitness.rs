@@ -124,7 +124,7 @@ impl Group {
 
     /// What the other nodes are told of it.
     pub(super) fn unfit_lines(&self) -> Vec<String> {
-        let said = self.unfit().into_iter().filter(|doubt| self.doubts.said(&doubt.key));
+        let said = self.unfit().into_iter().filter(|doubt| self.doubts.said(&doubt.key).is_some());
         said.map(|doubt| doubt.message).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! The group as it is shown.
 
-use super::{Group, newest};
+use super::{Group, newest, standing::not_served};
 use crate::{
     control::sync::Settings,
     decide::seat::SeatStatus,
@@ -36,7 +36,7 @@ impl Group {
             last_sync: newest(self.pulls.last.values().cloned()),
         });
         nodes.sort_by(|one, other| one.node.cmp(&other.node));
-        let said = |key: &AlertKey| self.doubts.said(key);
+        let said = |key: &AlertKey| self.doubts.said(key).is_some();
         let standing = self.standing.values().filter(|alert| !said(&alert.key)).map(told);
         let mut warnings: Vec<String> = self.doubts.lines().chain(standing).collect();
         let heard = self.heard();
@@ -107,6 +107,7 @@ impl Group {
                 _ => Vec::new(),
             },
             replicated: !(status.serving && self.is_unreplicated(seat)),
+            not_served: self.doubts.said(&not_served(seat)).map(ToOwned::to_owned),
         }
     }
 

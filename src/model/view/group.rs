@@ -59,6 +59,8 @@ pub struct SeatView {
     pub pulled_by: Vec<PulledView>,
     /// The last change of a pair's side was acknowledged by every backup node that is there. Always true on others than the holder.
     pub replicated: bool,
+    /// This node holds it and can't serve it: why, in words.
+    pub not_served: Option<String>,
 }
 
 /// What became of a pull (`B3`, `G9`).

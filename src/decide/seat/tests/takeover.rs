@@ -292,3 +292,21 @@ fn g2_a_seat_known_by_hearsay_counts_only_while_a_known_node_holds_it() {
     world.run(1.0);
     assert_eq!(seats(&world), [ALPHA, "charlie"]);
 }
+
+#[test]
+fn g11_what_keeps_a_holder_from_its_seat_is_shown_until_it_serves() {
+    // Input: it did not run for long, and somebody has the address; then nobody can say who has; then nobody has it. Output: the reason each time,
+    // and none once it serves.
+    let mut world = World::primary();
+    let hindrance = |world: &World| world.machine.seats().next().and_then(|(_, status)| status.hindrance);
+    world.owner = Owner::Somebody;
+    world.input(Input::Gap(Duration::from_secs(10)));
+    world.run(2.0);
+    assert_eq!(hindrance(&world), Some(SeatRefusal::AddressOwned));
+    world.owner = Owner::Unknown;
+    world.run(2.0);
+    assert_eq!(hindrance(&world), Some(SeatRefusal::NoProof));
+    world.owner = Owner::Nobody;
+    world.run(2.0);
+    assert_eq!((hindrance(&world), world.served.len()), (None, 1));
+}
