@@ -81,6 +81,9 @@ pub struct NodeMachine {
     spec: NodeSpec,
     role: Role,
     peers: BTreeMap<NodeName, Peer>,
+    /// Nodes with the same pairing key that this one is not joined with, heard by beacon to speak of a seat that is known here: two backup
+    /// nodes of one primary are such to each other. They are looked at where two must not serve one seat, and otherwise nobody.
+    overheard: BTreeMap<NodeName, Peer>,
     seats: BTreeMap<NodeName, Seat>,
     /// The revisions of seats' configurations that are here.
     synced: BTreeMap<NodeName, u64>,
@@ -244,7 +247,8 @@ impl NodeMachine {
 
     fn missed(&mut self, now: Time, span: Duration) {
         if span > self.spec.heartbeat * LATE {
-            self.peers.values_mut().for_each(|peer| peer.hearing.listen_anew(now));
+            let all = self.peers.values_mut().chain(self.overheard.values_mut());
+            all.for_each(|peer| peer.hearing.listen_anew(now));
             self.witnesses = Question::default();
         }
         if span >= self.spec.lifetime {
@@ -256,6 +260,7 @@ impl NodeMachine {
     /// Brings everything that follows from how things are now.
     fn settle(&mut self, now: Time) {
         self.note_silences(now);
+        self.forget_overheard(now);
         self.advance_work(now);
         let names: Vec<NodeName> = self.seats.keys().cloned().collect();
         for name in &names {
@@ -314,6 +319,11 @@ impl NodeMachine {
         peer.hearing.heard_since(now - self.spec.heartbeat * LATE)
     }
 
+    /// All that are heard, or were.
+    fn neighbours(&self) -> impl Iterator<Item = (&NodeName, &Peer)> {
+        self.peers.iter().chain(&self.overheard)
+    }
+
     /// When its silence will have lasted long enough.
     fn quiet_at(&self, peer: &Peer) -> Time {
         let short = (self.spec.heartbeat * GONE / 2).min(self.spec.primary_timeout);
@@ -351,7 +361,7 @@ impl NodeMachine {
 
     /// The next epoch of this seat that is this node's to use (see the module's page).
     fn next_epoch(&self, name: &NodeName, above: Epoch, node: &NodeName) -> Epoch {
-        let mut members: Vec<&NodeName> = self.peers.keys().chain([&self.me]).collect();
+        let mut members: Vec<&NodeName> = self.peers.keys().chain(self.overheard.keys()).chain([&self.me]).collect();
         members.sort();
         let place = |of: &NodeName| members.iter().position(|member| *member == of).unwrap_or(0);
         let count = members.len();

@@ -68,6 +68,8 @@ mod standing_by;
 #[cfg(test)]
 mod storm;
 #[cfg(test)]
+mod strangers;
+#[cfg(test)]
 mod told;
 #[cfg(test)]
 mod unfit;

@@ -160,6 +160,10 @@ impl World {
             let served = (0..self.nodes.len()).find(|node| self.nodes[*node].accepts.contains_key(&seat));
             match served {
                 Some(node) if node == home => {}
+                // A stranger that was forced to take it can't be asked for it.
+                Some(node) if !self.are_joined(node, home) => {
+                    self.order(home, Order::Takeover { seat, force: true });
+                }
                 Some(_) => self.order(home, Order::Reverse { seat }),
                 None if late => self.order(home, Order::Takeover { seat, force: true }),
                 None => self.order(home, Order::Resolve),

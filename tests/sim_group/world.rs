@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     /// The first so many nodes are primary nodes.
     pub(crate) primaries: usize,
+    /// Only nodes of different roles are joined with each other; the others hear each other's beacons.
+    pub(crate) strangers: bool,
     /// `cut[from][to]`: the peer link, and the segment with beacons and ARP.
     pub(crate) cut: [[[bool; 2]; 4]; 4],
     pub(crate) witness_cut: [bool; 4],
@@ -59,12 +61,14 @@ impl World {
             auto: chance.percent(85),
             lifetime: Duration::from_secs(1),
         };
+        let strangers = count > 2 && chance.percent(40);
         let nodes = (0..count).map(|number| Node::new(number, &mut chance)).collect();
         let mut world = Self {
             now: Time::from_start(Duration::from_secs(1)),
             spec,
             nodes,
             primaries,
+            strangers,
             cut: Default::default(),
             witness_cut: Default::default(),
             calm: None,
@@ -154,8 +158,12 @@ impl World {
         !self.cut[from][to][1]
     }
 
+    pub(crate) fn are_joined(&self, one: usize, two: usize) -> bool {
+        !self.strangers || (one < self.primaries) != (two < self.primaries)
+    }
+
     pub(crate) fn link(&self, from: usize, to: usize) -> bool {
-        !self.cut[from][to][0] && !self.cut[to][from][0]
+        self.are_joined(from, to) && !self.cut[from][to][0] && !self.cut[to][from][0]
     }
 
     pub(crate) fn hears(&self, to: usize, from: usize) -> bool {

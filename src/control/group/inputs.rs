@@ -46,6 +46,7 @@ impl Group {
                 };
                 self.input(Input::Heard { path, heartbeat });
             }
+            PeerEvent::Overheard { heartbeat } => self.input(Input::Overheard(heartbeat)),
             PeerEvent::LinkUp { node, version, .. } => {
                 self.links_down.remove(&node);
                 if version != env!("CARGO_PKG_VERSION") {

@@ -3,7 +3,10 @@
 use crate::model::{NodeName, group::HeartbeatPath};
 use std::collections::BTreeMap;
 
-/// What was heard last of each node, by each path. The nodes are those joined with, so there are few.
+/// Paths of nodes that something is known of, at most; more than of all that can be joined with.
+const MOST: usize = 256;
+
+/// What was heard last of each node, by each path.
 #[derive(Debug, Default)]
 pub(super) struct Freshness(BTreeMap<(NodeName, HeartbeatPath), (u64, u64)>);
 
@@ -46,6 +49,12 @@ impl Freshness {
             }
         }
         Heard::NewRun
+    }
+
+    /// Is this beacon of a node that is not joined with this one news? There is room for some such nodes, and no more.
+    pub(super) fn overhear(&mut self, node: &NodeName, now: (u64, u64)) -> bool {
+        let known = self.0.contains_key(&(node.clone(), HeartbeatPath::Beacon));
+        (known || self.0.len() < MOST) && self.hear(node, HeartbeatPath::Beacon, now, 0) != Heard::Stale
     }
 
     /// Forgets a node.

@@ -96,6 +96,11 @@ pub enum PeerEvent {
         /// By which path.
         path: HeartbeatPath,
     },
+    /// A node that has the pairing key, and is not joined with this one, said something new by beacon.
+    Overheard {
+        /// What.
+        heartbeat: Heartbeat,
+    },
     /// Our connection to a node stands.
     LinkUp {
         /// To whom.

@@ -93,6 +93,15 @@ impl Shared {
         news
     }
 
+    /// Passes on what a node says that has the pairing key and is not joined with this one.
+    pub(super) fn overhear(&self, heartbeat: Heartbeat) {
+        let number = (heartbeat.boot, heartbeat.sequence);
+        let news = lock(&self.fresh).overhear(&heartbeat.node, number);
+        if news && self.events.try_send(PeerEvent::Overheard { heartbeat }).is_err() {
+            self.counts.update(|counts| counts.events_lost += 1);
+        }
+    }
+
     /// Somebody else speaks by this node's name.
     pub(super) fn hear_twin(&self, from: IpAddr) {
         self.counts.update(|counts| counts.names_twice += 1);

@@ -3,7 +3,7 @@
 use super::{
     NodeMachine,
     effect::Note,
-    state::{Phase, Seat},
+    state::{Peer, Phase, Seat},
 };
 use crate::{
     decide::suspicion::{Path, Worth},
@@ -13,6 +13,11 @@ use crate::{
         seat::{HIGHEST_EPOCH, SeatReason},
     },
 };
+
+/// Nodes of other people with the same pairing key, at most.
+const MOST_OVERHEARD: usize = 16;
+/// Times the silence after which a holder is taken for dead.
+const FORGOTTEN: u32 = 10;
 
 impl NodeMachine {
     pub(super) fn heard(&mut self, now: Time, path: Path, heartbeat: Heartbeat) {
@@ -30,6 +35,28 @@ impl NodeMachine {
         if role == Role::Primary && !self.seats.contains_key(&node) {
             self.know_seats();
         }
+    }
+
+    /// Of a node that is no peer only what it says of seats that are known here counts: it must not serve one beside this node.
+    pub(super) fn overheard(&mut self, now: Time, heartbeat: Heartbeat) {
+        let Heartbeat { node, boot, sequence, role, state, mut claims } = heartbeat;
+        claims.retain(|claim| self.seats.contains_key(&claim.seat));
+        let full = self.overheard.len() >= MOST_OVERHEARD && !self.overheard.contains_key(&node);
+        if self.peers.contains_key(&node) || node == self.me || claims.is_empty() || full {
+            return;
+        }
+        let peer = self.overheard.entry(node.clone()).or_insert_with(|| Peer::new(role, now));
+        if peer.hearing.hear(now, Path::Beacon, boot, sequence) != Worth::News {
+            return;
+        }
+        (peer.role, peer.state, peer.claims) = (role, state, claims.clone());
+        claims.iter().for_each(|claim| self.learn(now, &node, claim));
+    }
+
+    /// Who fell silent long ago is nobody's rival.
+    pub(super) fn forget_overheard(&mut self, now: Time) {
+        let timeout = self.spec.primary_timeout;
+        self.overheard.retain(|_, peer| now.since(peer.hearing.silent_since()) < timeout * FORGOTTEN);
     }
 
     fn learn(&mut self, now: Time, node: &NodeName, claim: &Claim) {

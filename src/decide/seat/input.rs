@@ -23,6 +23,8 @@ pub enum Input {
         /// What it says.
         heartbeat: Heartbeat,
     },
+    /// A beacon, signature checked, of a node that is no peer.
+    Overheard(Heartbeat),
     /// The connection to this peer was lost; no sign of death by itself.
     LinkLost(NodeName),
     /// The peer's host *refuses* a new connection to its `peer_listen`: the process is gone. Shortens the silence that is

@@ -12,6 +12,7 @@ impl NodeMachine {
     pub(super) fn take_in(&mut self, now: Time, input: Input) {
         match input {
             Input::Heard { path, heartbeat } => self.heard(now, path, heartbeat),
+            Input::Overheard(heartbeat) => self.overheard(now, heartbeat),
             Input::LinkLost(name) => {
                 if let Some(peer) = self.peers.get_mut(&name) {
                     peer.hearing.link_lost();
@@ -29,6 +30,7 @@ impl NodeMachine {
             Input::Gap(span) => self.missed(now, span),
             Input::Order { ticket, order } => self.order(now, Some(ticket), order),
             Input::Joined(name, role) => {
+                self.overheard.remove(&name);
                 self.peers.entry(name).or_insert_with(|| Peer::new(role, now)).role = role;
                 self.know_seats();
                 self.dirty = true;

@@ -17,7 +17,7 @@ impl NodeMachine {
         let (holder, epoch) = (seat.holder.clone(), seat.epoch);
         let foreign = holder.as_ref().filter(|holder| **holder != self.me);
         let (mut since, mut heard, mut unclear) = (since, false, false);
-        for (other, peer) in &self.peers {
+        for (other, peer) in self.neighbours() {
             let near = self.is_near(now, peer) && peer.hearing.heard_since(since);
             let quiet = self.is_quiet(now, peer);
             let claim = peer.claim(name).filter(|_| !quiet);

@@ -17,6 +17,7 @@ pub(super) fn machine(start: Start, now: Time) -> NodeMachine {
         spec,
         role,
         peers: peers.into_iter().map(|(name, role)| (name, Peer::new(role, now))).collect(),
+        overheard: BTreeMap::new(),
         seats: BTreeMap::new(),
         synced,
         pending: None,

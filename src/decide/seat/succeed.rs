@@ -84,8 +84,7 @@ impl NodeMachine {
     /// Backups that come before this one by name, and are not silent, go first.
     fn head_start(&self, now: Time) -> Duration {
         let before = self
-            .peers
-            .iter()
+            .neighbours()
             .filter(|(other, peer)| peer.role == Role::Backup && **other < self.me && !self.is_quiet(now, peer));
         (self.spec.primary_timeout / 2 + HEAD_START) * u32::try_from(before.count()).unwrap_or(u32::MAX)
     }

@@ -143,6 +143,9 @@ fn hear(shared: &Shared, frame: &[u8], from: IpAddr) {
     }
     match shared.store.by_name(&heartbeat.node) {
         Some(peer) => drop(shared.hear(&peer, heartbeat, HeartbeatPath::Beacon)),
-        None => shared.counts.update(|counts| counts.beacons_of_strangers += 1),
+        None => {
+            shared.counts.update(|counts| counts.beacons_of_strangers += 1);
+            shared.overhear(heartbeat);
+        }
     }
 }

@@ -78,6 +78,30 @@ fn b8_a_holder_that_is_well_and_cannot_serve_asks_the_backup_to_come() {
 }
 
 #[test]
+fn g2_a_stranger_that_serves_a_known_seat_is_heeded_and_else_ignored() {
+    // Input: another backup node of the same primary, which is no peer, took its seat; its beacons say so. Output: this one does not take it.
+    let overheard = |number: u64, claims: Vec<Claim>| {
+        let (node, role, state) = ("charlie".into(), Role::Backup, NodeStateName::Online);
+        Input::Overheard(Heartbeat { node, boot: 1, sequence: number, role, state, claims })
+    };
+    for (heard, taken) in [(true, 0), (false, 1)] {
+        let mut world = World::backup(true);
+        world.silence(ALPHA);
+        for number in 1..40 {
+            world.run(0.2);
+            if heard && number > 5 {
+                world.input(overheard(number, vec![claim(ALPHA, 3, true), claim("other people's", 9, true)]));
+            }
+        }
+        assert_eq!((world.served.len(), world.machine.seats().count()), (taken, 1));
+    }
+    // Whoever serves under a lower epoch lets go.
+    let mut world = World::primary();
+    world.input(overheard(1, vec![claim(ALPHA, 5, true)]));
+    assert_eq!((world.machine.state(), world.holder()), (NodeStateName::Offline, Some("charlie".into())));
+}
+
+#[test]
 fn a_record_that_cannot_be_stored_is_said_once() {
     let mut world = World::primary();
     world.disk_full = true;
