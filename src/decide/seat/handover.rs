@@ -78,7 +78,7 @@ impl NodeMachine {
 
     /// The holder wants to be rid of the seat.
     fn invited(&mut self, now: Time, from: &NodeName, seat: NodeName, adopt: bool) {
-        let refusal = match self.heard_holder(now, &seat) {
+        let refusal = match self.who_can_give(now, &seat) {
             _ if self.work.is_some() => Some(SeatRefusal::Busy),
             Some(holder) if holder == *from => None,
             Some(_) => Some(SeatRefusal::NotHolder),

@@ -4,7 +4,7 @@ use super::{
     NodeMachine,
     effect::{Effect, Verdict},
     input::Order,
-    state::Phase,
+    state::{Phase, Seat},
     work::{Step, Work},
 };
 use crate::{
@@ -137,9 +137,9 @@ impl NodeMachine {
         if *with == self.me { self.fetch(now, work) } else { self.invite(now, work, with) }
     }
 
-    /// Pulls the seat from the one who is heard to hold it, then asks for it.
+    /// Pulls the seat from its holder, also from one that can't serve it, then asks for it.
     pub(super) fn fetch(&mut self, now: Time, work: Work) -> Begun {
-        if self.heard_holder(now, &work.seat).is_none() {
+        if self.who_can_give(now, &work.seat).is_none() {
             return refused(SeatRefusal::HolderNotHeard);
         }
         let seat = work.seat.clone();
@@ -153,7 +153,8 @@ impl NodeMachine {
     /// Tells another node to ask for the seat.
     pub(super) fn invite(&mut self, now: Time, work: Work, guest: &NodeName) -> Begun {
         let (name, adopt) = (work.seat.clone(), work.adopt);
-        if self.seats.get(&name).is_none_or(|seat| !seat.is_serving()) {
+        let gives = |seat: &Seat| seat.holder.as_ref() == Some(&self.me) && seat.granted.is_none();
+        if !self.seats.get(&name).is_some_and(gives) {
             return refused(SeatRefusal::NotHolder);
         }
         if self.peers.get(guest).is_none_or(|peer| !self.is_near(now, peer)) {

@@ -167,7 +167,7 @@ impl NodeMachine {
     }
 
     pub(super) fn pull(&mut self, now: Time, seat: &NodeName) {
-        let Some(from) = self.heard_holder(now, seat) else { return self.refuse(SeatRefusal::HolderNotHeard) };
+        let Some(from) = self.who_can_give(now, seat) else { return self.refuse(SeatRefusal::HolderNotHeard) };
         self.effects.push_back(Effect::PullNow { seat: seat.clone(), from });
     }
 

@@ -95,6 +95,29 @@ fn g6_reverse_pulls_first_then_asks_and_serves_under_a_new_epoch() {
 }
 
 #[test]
+fn g6_a_seat_that_its_holder_cannot_serve_can_be_given_back() {
+    // Input: the backup holds it and can't bring it up. Output: the repaired node pulls it there and asks; told at the holder, that invites.
+    let mut world = displaced();
+    world.other(BRAVO).claims = vec![claim(ALPHA, 2, false)];
+    world.run(1.0);
+    world.forget();
+    world.order(Order::Reverse { seat: ALPHA.into() });
+    assert_eq!(world.done, ["pull", "tell"]);
+    assert!(matches!(world.told.pop(), Some((_, Message::Want { .. }))));
+
+    let mut world = World::backup(true);
+    world.silence(ALPHA);
+    world.run(4.0);
+    world.other(ALPHA).paths = vec![Path::PeerLink];
+    world.other(ALPHA).claims = vec![claim(ALPHA, 2, false)];
+    world.run(1.0);
+    world.input(Input::ServeFailed(ALPHA.into()));
+    world.forget();
+    world.order(Order::Reverse { seat: ALPHA.into() });
+    assert!(matches!(world.told.pop(), Some((_, Message::Come { unable: false, .. }))));
+}
+
+#[test]
 fn g6_a_second_reverse_changes_nothing() {
     let mut world = displaced();
     world.order(Order::Reverse { seat: ALPHA.into() });
