@@ -204,6 +204,7 @@ fn x4_a_side_that_was_changed_behind_a_cut_is_given_up_and_told() {
     let pair = rig.b.proxy.pair();
     assert_eq!(pair.active_side, Side::Primary);
     assert!(pair.epoch > changed.epoch, "a signal about {} would be taken for one about {}", changed.epoch, pair.epoch);
+    eventually("nor would this node use it again", || (rig.a.proxy.pair().epoch > changed.epoch).then_some(()));
     rig.follows(&rig.b);
     rig.until_reached("AGG_P");
 }

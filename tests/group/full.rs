@@ -66,7 +66,7 @@ fn g6_a_holder_whose_disk_is_full_refuses_to_reverse_and_goes_on_serving() {
     rig.synced_from_b(&rig.a);
     let full = rig.b.fill_disk();
     let said = rig.b.refuses(&["reverse", "A"]);
-    assert!(said.contains("stor"), "{said}");
+    assert!(said.contains("could not be stored"), "{said}");
     throughout(Duration::from_secs(3), "it goes on serving", || rig.serves().as_deref() == Some("AGG_P"));
     full.make_room();
     rig.b.order(&["reverse", "A"]);

@@ -52,7 +52,8 @@ impl Side {
     #[track_caller]
     fn holds(&self, epoch: u64, settings: &str) {
         let settings = Settings::of(&format!("[pairs.V]\nwhat = \"{settings}\"\n[pairs.W]\n")).unwrap();
-        self.store(|store| store.hold(&seat(), Epoch(epoch), &self.node.name, "10.0.0.9/24".parse().ok(), None));
+        self.store(|store| store.hold(&seat(), Epoch(epoch), &self.node.name, "10.0.0.9/24".parse().ok(), None))
+            .unwrap();
         self.store(|store| store.write_settings(&seat(), &settings)).unwrap();
     }
 

@@ -1,6 +1,6 @@
 //! From what is known of seats to a running configuration: whatever changes it goes one after the other.
 
-use super::{Done, words};
+use super::{Done, pulls::GivenUpRecord, words};
 use crate::{
     config::{self, Config, ConfigErrors},
     control::{
@@ -174,7 +174,10 @@ impl Arranger {
         let written = tokio::task::spawn_blocking(move || {
             let mut store = this.store();
             let shared = if seat == this.me { shared } else { store.get(&seat).and_then(|copy| copy.shared_address) };
-            store.hold(&seat, epoch, &this.me, shared, new.as_ref());
+            if let Err(error) = store.hold(&seat, epoch, &this.me, shared, new.as_ref()) {
+                tracing::error!(error = %chain(&error), "what is new in the file is served, and is not given to the others yet");
+                store.hold(&seat, epoch, &this.me, shared, None)?;
+            }
             store.write_down()
         });
         // What the disk does not take now is tried again by the group.
@@ -185,7 +188,7 @@ impl Arranger {
     }
 
     /// Takes a copy that was pulled, if it could be served here; its revision, as a number and as it is shown.
-    pub(super) async fn take(&self, copy: Copy) -> Result<(u64, String), String> {
+    pub(super) async fn take(&self, copy: Copy, given_up: Vec<GivenUpRecord>) -> Result<(u64, String), String> {
         let _turn = self.turn.lock().await;
         let refused = |error: &dyn std::error::Error| chain(error);
         if self.open_seats().contains(&copy.seat) {
@@ -208,7 +211,7 @@ impl Arranger {
             Ok(Err(error)) => return Err(refused(&error)),
             Err(error) => return Err(refused(&error)),
         }
-        for (pair, old, new) in known.iter().flat_map(|known| copy.gives_up(known)) {
+        for (pair, old, new) in &given_up {
             let story = words::given_up(&self.me, pair, old, new);
             self.event(story.kind, story.grave, story.message.clone()).await;
             let alert = Box::new(words::given_up_alert(pair, &story));

@@ -96,9 +96,10 @@ impl Group {
             None => {
                 // What was pulled may be from before the last change.
                 let is_newest = self.arranger.known().get(&key.0).is_none_or(|copy| order >= copy.order());
-                match is_newest {
-                    true => drop(self.copies.behind.remove(&key)),
-                    false => drop(self.copies.behind.insert(key.clone(), now)),
+                if is_newest {
+                    self.copies.behind.remove(&key);
+                } else {
+                    self.copies.behind.insert(key.clone(), now);
                 }
                 self.copies.refused.remove(&key);
                 self.copies.pulled_by.insert(key, Has { at, time: now, order });
@@ -172,6 +173,11 @@ impl Group {
         match written {
             Ok(()) => {
                 if self.standing.remove(&key).is_some() {
+                    let arranger = self.arranger.clone();
+                    self.tasks.spawn_blocking(move || {
+                        arranger.remember_import();
+                        Done::Nothing
+                    });
                     self.event("written_down", false, "what is known of the seats is on this node's disk again".into());
                 }
             }

@@ -73,7 +73,7 @@ impl Group {
                     Done::Probed(id, seat, found)
                 });
             }
-            Effect::PullNow { seat, from } => self.pull(seat, from),
+            Effect::PullNow { seat, from } => self.pull_anew(seat, from),
             Effect::Preflight { seat } => {
                 let driver = self.driver.clone();
                 self.tasks.spawn(async move {

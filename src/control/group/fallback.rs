@@ -6,13 +6,15 @@ use crate::{
         AddressEvent, Held, Loss,
         probe::{Ownership, ownership},
     },
-    model::{NodeName, causes::chain, group::Role},
+    model::{NodeName, Time, causes::chain, group::Role},
 };
 use std::time::Duration;
-use tokio::{sync::mpsc, time::sleep};
+use tokio::sync::mpsc;
 
 /// An answer that could not be had is asked for again after this long.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// What another host has, or the kernel refuses, is tried again after this long.
+const TRY_AGAIN: Duration = Duration::from_secs(60);
 
 /// How it stands.
 #[derive(Debug, Default)]
@@ -20,8 +22,10 @@ pub(super) struct Fallback {
     pub(super) held: Option<Held>,
     /// Somebody is being asked whether it is in use.
     asking: bool,
-    /// It could not be had: not again before it was not needed.
-    failed: bool,
+    /// It could not be had: not again before then.
+    again_at: Option<Time>,
+    /// What was said last of why it can't be had.
+    said: Option<String>,
 }
 
 impl Group {
@@ -29,22 +33,18 @@ impl Group {
     pub(super) fn mind_fallback(&mut self) {
         let Some(address) = self.spec.fallback_address.clone() else { return };
         let displaced = self.is_displaced();
+        let now = self.clock.now();
+        let is_due = self.fallback.again_at.is_none_or(|at| now >= at);
         match (&self.fallback, displaced && self.held.is_empty()) {
-            (Fallback { held: None, asking: false, failed: false }, true) => {
+            (Fallback { held: None, asking: false, .. }, true) if is_due => {
                 self.fallback.asking = true;
-                self.tasks.spawn(async move {
-                    let found = ownership(&address, PROBE_WAIT).await;
-                    if matches!(found, Ownership::CannotTell(_)) {
-                        sleep(ASK_AGAIN).await;
-                    }
-                    Done::FallbackAsked(found)
-                });
+                self.tasks.spawn(async move { Done::FallbackAsked(ownership(&address, PROBE_WAIT).await) });
             }
             (Fallback { held: Some(_), .. }, false) => self.fallback.held = None,
             _ => {}
         }
         if !displaced {
-            self.fallback.failed = false;
+            (self.fallback.again_at, self.fallback.said) = (None, None);
         }
     }
 
@@ -62,14 +62,22 @@ impl Group {
         match found {
             Ownership::Free if self.is_displaced() && self.held.is_empty() => match self.take_address(&address) {
                 Ok((held, events)) => {
-                    self.fallback.held = Some(held);
+                    (self.fallback.held, self.fallback.said) = (Some(held), None);
                     self.watch_fallback(events);
                     self.event("fallback_address", false, format!("manageable by {}", address.address));
                 }
-                Err(error) => self.give_fallback_up(format!("the fallback address can't be added: {}", chain(&error))),
+                Err(error) => {
+                    self.give_fallback_up(format!("the fallback address can't be added: {}", chain(&error)), TRY_AGAIN);
+                }
             },
-            Ownership::Owned(mac) => self.give_fallback_up(format!("another host ({mac}) has the fallback address")),
-            Ownership::Free | Ownership::CannotTell(_) => {}
+            Ownership::Owned(mac) => {
+                self.give_fallback_up(format!("another host ({mac}) has the fallback address"), TRY_AGAIN);
+            }
+            Ownership::CannotTell(why) => {
+                let why = format!("nobody can say whether another host has the fallback address: {why}");
+                self.give_fallback_up(why, ASK_AGAIN);
+            }
+            Ownership::Free => {}
         }
     }
 
@@ -104,14 +112,17 @@ impl Group {
                 return;
             }
             AddressEvent::Lost(loss @ Loss::Refused(_)) => {
-                return self.give_fallback_up(format!("the fallback address is lost: {loss}"));
+                return self.give_fallback_up(format!("the fallback address is lost: {loss}"), TRY_AGAIN);
             }
         }
         self.watch_fallback(events);
     }
 
-    fn give_fallback_up(&mut self, why: String) {
-        (self.fallback.held, self.fallback.failed) = (None, true);
-        self.event("fallback_address", true, why);
+    /// For now; why is said once.
+    fn give_fallback_up(&mut self, why: String, again: Duration) {
+        (self.fallback.held, self.fallback.again_at) = (None, Some(self.clock.now() + again));
+        if self.fallback.said.replace(why.clone()).as_ref() != Some(&why) {
+            self.event("fallback_address", true, why);
+        }
     }
 }

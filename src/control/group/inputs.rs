@@ -274,7 +274,7 @@ impl Group {
                 let holds =
                     |(name, status): (&NodeName, SeatStatus)| *name == seat && status.holder.as_ref() == Some(&from);
                 if self.machine.has_use_for(&self.me, &seat) && self.machine.seats().any(holds) {
-                    self.pull(seat, from);
+                    self.pull_anew(seat, from);
                 }
             }
             Asked::Told { from, message } => self.input(Input::Told(from, message)),

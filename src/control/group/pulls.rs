@@ -7,9 +7,9 @@ use crate::{
         peer::PeerLinks,
         sync::{self, Copy, GivenUp, Verdict},
     },
-    decide::seat::input::Input,
+    decide::{effect::PairRecord, seat::input::Input},
     model::{
-        Epoch, NodeName, Time,
+        Epoch, NodeName, PairName, Time,
         causes::chain,
         view::group::{SyncResult, SyncView},
     },
@@ -19,9 +19,19 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::time::sleep;
 
 /// After a pull that failed.
 const AGAIN: Duration = Duration::from_secs(5);
+
+/// An epoch is raised, and stored, well within this time; looked at so often at most.
+const RAISED_WITHIN: Duration = Duration::from_millis(100);
+const RAISED_AFTER: u32 = 20;
+
+/// A pair's record that is given up, and what takes its place.
+pub(super) type GivenUpRecord = (PairName, PairRecord, PairRecord);
+/// The revision of what was taken, as a number and as it is shown; or why not.
+type Taken = Result<(u64, String), String>;
 
 /// How they stand.
 #[derive(Debug, Default)]
@@ -30,6 +40,8 @@ pub(super) struct Pulls {
     pub(super) last: BTreeMap<NodeName, SyncView>,
     due: BTreeMap<NodeName, Time>,
     running: BTreeSet<NodeName>,
+    /// Something changed since the one under way began.
+    again: BTreeSet<NodeName>,
 }
 
 impl Pulls {
@@ -62,6 +74,15 @@ impl Group {
         }
     }
 
+    /// What is there now, and not only what was there when a pull began that is under way.
+    pub(super) fn pull_anew(&mut self, seat: NodeName, from: NodeName) {
+        if self.pulls.running.contains(&seat) {
+            self.pulls.again.insert(seat);
+        } else {
+            self.pull(seat, from);
+        }
+    }
+
     pub(super) fn pull(&mut self, seat: NodeName, from: NodeName) {
         if !self.pulls.running.insert(seat.clone()) {
             return;
@@ -72,21 +93,21 @@ impl Group {
         let (links, arranger) = (Arc::clone(&self.links), self.arranger.clone());
         self.tasks.spawn(async move {
             let (order, result) = match sync::pull(&links, &from, &seat).await {
-                Ok(copy) => (Some(copy.order()), take(&links, &from, &arranger, copy).await),
+                Ok(copy) => {
+                    let (copy, taken) = take(&links, &from, &arranger, copy).await;
+                    (Some(copy.order()), taken)
+                }
                 Err(error) => (None, Err(chain(&error))),
             };
             Done::Pulled { seat, from, order, result }
         });
     }
 
-    pub(super) fn pulled(
-        &mut self,
-        seat: NodeName,
-        from: NodeName,
-        order: Option<(Epoch, u64)>,
-        result: Result<(u64, String), String>,
-    ) {
+    pub(super) fn pulled(&mut self, seat: NodeName, from: NodeName, order: Option<(Epoch, u64)>, result: Taken) {
         self.pulls.running.remove(&seat);
+        if self.pulls.again.remove(&seat) {
+            self.pull(seat.clone(), from.clone());
+        }
         if let Some(order) = order {
             let verdict = Verdict { seat: seat.clone(), order, refused: result.as_ref().err().cloned() };
             let (links, from) = (Arc::clone(&self.links), from.clone());
@@ -104,9 +125,10 @@ impl Group {
         match result {
             Ok((revision, name)) => {
                 view.revision = Some(name);
-                match interval.is_zero() {
-                    true => drop(self.pulls.due.remove(&seat)),
-                    false => drop(self.pulls.due.insert(seat.clone(), now + interval)),
+                if interval.is_zero() {
+                    self.pulls.due.remove(&seat);
+                } else {
+                    self.pulls.due.insert(seat.clone(), now + interval);
                 }
                 self.pulls.last.insert(seat.clone(), view);
                 self.input(Input::Synced { seat, revision });
@@ -133,14 +155,31 @@ impl Group {
     }
 }
 
-/// Takes a copy. Whoever wrote it learns first which epochs of pairs are given up for it, as it must not use them again.
-async fn take(links: &PeerLinks, from: &NodeName, arranger: &Arranger, copy: Copy) -> Result<(u64, String), String> {
-    let known = arranger.known();
-    let given_up = known.get(&copy.seat).into_iter().flat_map(|known| copy.gives_up(known));
-    let epochs: BTreeMap<_, _> = given_up.map(|(pair, old, _)| (pair.clone(), old.epoch)).collect();
-    if !epochs.is_empty() {
-        let given_up = GivenUp { seat: copy.seat.clone(), epochs };
-        sync::give_up(links, from, &given_up).await.map_err(|error| chain(&error))?;
+/// Takes a copy. Epochs of pairs that are given up for it must not be used again: who wrote it is told of them first, and is pulled from
+/// until its own are above, so that the copy which is taken says so, too.
+async fn take(links: &PeerLinks, from: &NodeName, arranger: &Arranger, mut copy: Copy) -> (Copy, Taken) {
+    let known = arranger.known().get(&copy.seat).cloned();
+    let given_up = |copy: &Copy| -> Vec<GivenUpRecord> {
+        let given_up = known.iter().flat_map(|known| copy.gives_up(known));
+        given_up.map(|(pair, old, new)| (pair.clone(), old.clone(), new.clone())).collect()
+    };
+    let told = given_up(&copy);
+    for _ in 0..RAISED_AFTER {
+        let epochs: BTreeMap<_, _> = given_up(&copy).into_iter().map(|(pair, old, _)| (pair, old.epoch)).collect();
+        if epochs.is_empty() {
+            break;
+        }
+        let seat = copy.seat.clone();
+        let raised = async {
+            sync::give_up(links, from, &GivenUp { seat: seat.clone(), epochs }).await?;
+            sleep(RAISED_WITHIN).await;
+            sync::pull(links, from, &seat).await
+        };
+        match raised.await {
+            Ok(newer) => copy = newer,
+            Err(error) => return (copy, Err(chain(&error))),
+        }
     }
-    arranger.take(copy).await
+    let taken = arranger.take(copy.clone(), told).await;
+    (copy, taken)
 }

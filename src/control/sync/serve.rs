@@ -184,7 +184,7 @@ async fn pulled(State(asked): State<Inbox>, Extension(Caller { node }): Extensio
 }
 
 async fn given_up(State(asked): State<Inbox>, Extension(Caller { node }): Extension<Caller>, body: Body) -> Response {
-    match parsed(body, MOST_WORDS).await {
+    match parsed(body, MOST_RECORDS).await {
         Ok(given_up) => accepted(&asked, Asked::GivenUp { given_up, by: node }),
         Err(refused) => refused,
     }

@@ -12,7 +12,7 @@ use crate::{
 };
 use ipnet::IpNet;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, DirBuilder},
     io,
     os::unix::fs::DirBuilderExt,
@@ -63,6 +63,8 @@ pub struct SeatStore {
     known: watch::Sender<Known>,
     /// Seats of which the disk has something older, and the settings it has.
     unwritten: BTreeMap<NodeName, Option<String>>,
+    /// Seats that were held in this run, so that what was given away is known.
+    held: BTreeSet<NodeName>,
 }
 
 /// What is known of each seat.
@@ -104,7 +106,7 @@ impl SeatStore {
         }
         let seats = Arc::new(seats);
         let (known, _) = watch::channel(Arc::clone(&seats));
-        let store = Self { dir, seats, known, unwritten: BTreeMap::new() };
+        let store = Self { dir, seats, known, unwritten: BTreeMap::new(), held: BTreeSet::new() };
         store.write_drafts()?;
         Ok(store)
     }
@@ -165,6 +167,10 @@ impl SeatStore {
 
     /// This node, `me`, holds the seat under `epoch` and is who writes it from now on, with these settings if they are given. In force at
     /// once; [`Self::write_down`] is to follow.
+    ///
+    /// # Errors
+    /// [`StoreError`] of new settings: they are written before anybody gets them, as a revision that was lost would be nobody's parent. Then
+    /// nothing changed.
     pub fn hold(
         &mut self,
         seat: &NodeName,
@@ -172,19 +178,28 @@ impl SeatStore {
         me: &NodeName,
         shared_address: Option<IpNet>,
         settings: Option<&Settings>,
-    ) {
-        let mut copy = self.known_or_first(seat);
-        if let Some(settings) = settings {
-            copy.resettle(settings);
-        }
+    ) -> Result<(), StoreError> {
+        let known = self.known_or_first(seat);
+        let mut copy = known.clone();
+        let resettled = settings.is_some_and(|settings| copy.resettle(settings));
         copy.shared_address = shared_address;
-        if copy.epoch == epoch && copy.by == *me {
-            copy.serial += LEFT_OUT;
-        } else {
+        if copy.epoch != epoch || copy.by != *me {
             (copy.epoch, copy.serial, copy.by) = (epoch, 0, me.clone());
+        } else if !self.held.contains(seat) {
+            copy.serial += LEFT_OUT;
+        } else if copy != known {
+            copy.serial += 1;
+        } else {
+            return Ok(());
         }
         // As a whole: who pulls meanwhile sees the one or the other.
-        self.know_unwritten(copy);
+        if resettled {
+            self.put(copy)?;
+        } else {
+            self.know_unwritten(copy);
+        }
+        self.held.insert(seat.clone());
+        Ok(())
     }
 
     fn known_or_first(&self, seat: &NodeName) -> Copy {
@@ -278,9 +293,15 @@ impl SeatStore {
             for draft in [draft, kept].iter().filter(|path| path.exists()) {
                 fs::remove_file(draft).map_err(|source| StoreError::Io { path: draft.clone(), source })?;
             }
-            let removed = fs::remove_file(&path).and_then(|()| disk::sync_folder_of(&path));
+            let removed = match fs::remove_file(&path) {
+                // It was never written down.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed.and_then(|()| disk::sync_folder_of(&path)),
+            };
             removed.map_err(|source| StoreError::Io { path, source })?;
             Arc::make_mut(&mut self.seats).remove(seat);
+            self.unwritten.remove(seat);
+            self.held.remove(seat);
             self.known.send_replace(Arc::clone(&self.seats));
         }
         Ok(())

@@ -54,13 +54,13 @@ impl PairMachine {
         removed.iter().for_each(|name| self.validation_failed(name));
     }
 
-    /// The record names the upstreams' addresses, so a new configuration is stored too.
     /// The same under an epoch that nobody acted under.
     pub(super) fn plan_above(&mut self) -> Option<Plan> {
         let above = self.above.filter(|above| *above >= self.core.epoch && !self.core.adrift)?;
         Some(Plan::keep(Core { epoch: above.next(), ..self.core.clone() }))
     }
 
+    /// The record names the upstreams' addresses, so a new configuration is stored too.
     pub(super) fn plan_rewrite(&self) -> Option<Plan> {
         (self.rewrite && !self.core.adrift).then(|| Plan::keep(self.core.clone()))
     }

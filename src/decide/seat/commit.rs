@@ -4,6 +4,7 @@ use super::{
     NodeMachine,
     effect::{Effect, Message, NodeRecord, Note, SeatRecord},
     state::{Entry, Phase, Promise, Seat},
+    unable::Unable,
 };
 use crate::{
     decide::effect::PersistId,
@@ -183,7 +184,12 @@ impl NodeMachine {
                 self.grant(now, name, promise);
             }
             // It was taken, or had to be let go, meanwhile: the promise is none any more.
-            _ => self.dirty = true,
+            _ => {
+                self.dirty = true;
+                seat.unable.iter_mut().for_each(Unable::ask_again);
+                let (guest, why) = (promise.guest, SeatRefusal::Busy);
+                self.tell(&guest.name, Message::Refuse { seat: name.clone(), ask: guest.ask, why });
+            }
         }
     }
 

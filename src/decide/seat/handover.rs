@@ -17,7 +17,7 @@ use super::{
     NodeMachine,
     effect::{Message, Verdict},
     input::Order,
-    state::{Guest, Phase},
+    state::{Entry, Guest, Phase},
     work::{Step, Work},
 };
 use crate::model::{
@@ -109,6 +109,8 @@ impl NodeMachine {
             Some(known) => match known.phase {
                 Phase::Leaving(_) => SeatRefusal::NotHolder,
                 Phase::Promising { .. } => SeatRefusal::Busy,
+                // It was forced, or granted until then: that is not to be lost should the promise not be stored.
+                Phase::Entering(Entry { forced: true, .. } | Entry { deadline: Some(_), .. }) => SeatRefusal::Busy,
                 _ if busy => SeatRefusal::Busy,
                 // Who holds it and can't serve it gives it away, too.
                 Phase::Serving | Phase::Idle | Phase::Entering(_) => {

@@ -2,6 +2,7 @@
 
 mod orders;
 mod takeover;
+mod unable;
 
 use super::{
     NodeMachine, RoleConflict,
@@ -50,6 +51,10 @@ struct World {
 
 fn claim(seat: &str, epoch: u64, holds: bool) -> Claim {
     Claim { seat: seat.into(), epoch: Epoch(epoch), holds, hears: holds, vacant: false, home: None }
+}
+
+fn want(ask: u64) -> Message {
+    Message::Want { seat: ALPHA.into(), ask: crate::decide::seat::effect::AskId(ask), adopt: false }
 }
 
 fn spec(auto: bool) -> NodeSpec {

@@ -18,16 +18,23 @@ use std::time::Duration;
 /// Routes or an address that could not be brought up are tried again after this long.
 const SERVE_AGAIN: Duration = Duration::from_secs(2);
 /// A failure so long after the one before is a new trouble.
-const FORGOTTEN: Duration = Duration::from_secs(10);
-/// Who was asked and did not come is asked again after this long.
-const ASK_AGAIN: Duration = Duration::from_secs(60);
+const FORGOTTEN: Duration = Duration::from_secs(25);
+/// If nobody came who was asked, the next is asked after this long.
+const ASK_AGAIN: Duration = Duration::from_secs(15);
 
 /// A seat could not be served.
 #[derive(Debug)]
 pub(super) struct Unable {
     since: Time,
     last: Time,
-    asked: Option<Time>,
+    asked: Option<(Time, NodeName)>,
+}
+
+impl Unable {
+    /// What was asked came to nothing.
+    pub(super) fn ask_again(&mut self) {
+        self.asked = None;
+    }
 }
 
 impl NodeMachine {
@@ -35,23 +42,29 @@ impl NodeMachine {
         let Some(seat) = self.seats.get_mut(name).filter(|seat| seat.is_serving()) else { return };
         seat.retry_at = Some(now + SERVE_AGAIN);
         let before = seat.unable.take().filter(|its| now.since(its.last) < FORGOTTEN);
-        let mut unable = Unable { last: now, ..before.unwrap_or(Unable { since: now, last: now, asked: None }) };
+        let unable = Unable { last: now, ..before.unwrap_or(Unable { since: now, last: now, asked: None }) };
         let lasts = now.since(unable.since) >= self.spec.primary_timeout;
-        let help = lasts && unable.asked.is_none_or(|at| now.since(at) >= ASK_AGAIN) && !seat.is_degraded();
-        if help {
-            unable.asked = Some(now);
-        }
+        let is_due = unable.asked.as_ref().is_none_or(|(at, _)| now.since(*at) >= ASK_AGAIN);
+        let help = lasts && is_due && !seat.is_degraded();
+        let last = unable.asked.as_ref().map(|(_, guest)| guest.clone());
         seat.unable = Some(unable);
         self.let_go(name, SeatReason::ServeFailed, None);
-        if help && let Some(guest) = self.who_stands_by(now) {
+        if help && let Some(guest) = self.who_stands_by(now, last.as_ref()) {
+            if let Some(unable) = self.seats.get_mut(name).and_then(|seat| seat.unable.as_mut()) {
+                unable.asked = Some((now, guest.clone()));
+            }
             self.note(Note::AskedToCome { seat: name.clone(), guest: guest.clone() });
             self.tell(&guest, Message::Come { seat: name.clone(), adopt: false, unable: true });
         }
     }
 
-    fn who_stands_by(&self, now: Time) -> Option<NodeName> {
+    /// Who stands by comes first, then who serves another seat; each in turn.
+    fn who_stands_by(&self, now: Time, last: Option<&NodeName>) -> Option<NodeName> {
         let backups = self.peers.iter().filter(|(_, peer)| peer.role == Role::Backup && self.is_near(now, peer));
-        backups.min_by_key(|(name, peer)| (peer.state != NodeStateName::Standby, *name)).map(|(name, _)| name.clone())
+        let mut backups: Vec<_> = backups.map(|(name, peer)| (peer.state != NodeStateName::Standby, name)).collect();
+        backups.sort();
+        let after = last.and_then(|last| backups.iter().position(|(_, name)| *name == last)).map_or(0, |at| at + 1);
+        backups.get(after % backups.len().max(1)).map(|(_, name)| (*name).clone())
     }
 
     /// The holder can't serve, and asks this node to: what holds it back from a takeover by itself holds it back here.

@@ -51,7 +51,7 @@ impl Node {
     }
 
     fn holds(&mut self, me: &str, epoch: u64) {
-        self.1.hold(&seat(), Epoch(epoch), &me.into(), None, None);
+        self.1.hold(&seat(), Epoch(epoch), &me.into(), None, None).unwrap();
         self.1.write_down().unwrap();
     }
 
@@ -204,7 +204,31 @@ fn a_new_holder_counts_anew_and_the_one_before_has_no_say_any_more() {
     assert_eq!(p.applies(&update), Err(NotApplied::Behind), "of a later epoch the whole is pulled");
     assert!(p.takes(b.copy()));
     assert_eq!(p.applies(&update), Ok(false));
+    b.holds("B", 2);
+    assert_eq!(p.copy(), b.copy(), "who holds it already counts on");
     assert_eq!(b.restarted().copy(), p.copy());
+}
+
+#[test]
+fn a_seat_that_was_never_written_down_can_be_forgotten() {
+    let mut p = Node::new();
+    std::fs::remove_dir(p.0.path().join("seats")).unwrap();
+    p.1.hold(&seat(), Epoch(1), &"P".into(), None, None).unwrap();
+    assert!(p.1.write_down().is_err());
+    std::fs::create_dir(p.0.path().join("seats")).unwrap();
+    p.1.forget(&seat()).unwrap();
+    assert!(p.1.get(&seat()).is_none() && p.1.write_down().is_ok() && p.restarted().1.get(&seat()).is_none());
+}
+
+#[test]
+fn settings_are_on_the_disk_before_anybody_gets_them() {
+    let mut p = Node::holder();
+    let before = p.copy();
+    std::fs::rename(p.0.path().join("seats"), p.0.path().join("away")).unwrap();
+    assert!(p.1.hold(&seat(), Epoch(2), &"P".into(), None, Some(&settings("new"))).is_err());
+    assert_eq!(p.copy(), before);
+    p.1.hold(&seat(), Epoch(2), &"P".into(), None, None).unwrap();
+    assert_eq!((p.copy().epoch, p.copy().lineage), (Epoch(2), before.lineage));
 }
 
 #[test]

@@ -6,10 +6,6 @@ fn takeover(force: bool) -> Order {
     Order::Takeover { seat: ALPHA.into(), force }
 }
 
-fn want(ask: u64) -> Message {
-    Message::Want { seat: ALPHA.into(), ask: crate::decide::seat::effect::AskId(ask), adopt: false }
-}
-
 #[test]
 fn g3_a_takeover_needs_role_state_sync_and_preflight_each_with_its_own_refusal() {
     let mut world = World::primary();
@@ -66,7 +62,7 @@ fn b12_a_planned_takeover_is_serial() {
 }
 
 /// Alpha holds its seat no more; bravo serves it under epoch 2.
-fn displaced() -> World {
+pub(super) fn displaced() -> World {
     let mut world = World::primary();
     world.other(BRAVO).claims = vec![claim(ALPHA, 2, true)];
     world.run(1.0);
@@ -92,29 +88,6 @@ fn g6_reverse_pulls_first_then_asks_and_serves_under_a_new_epoch() {
     world.run(1.0);
     assert_eq!((world.served.as_slice(), world.machine.state()), (&[Epoch(3)][..], NodeStateName::Online));
     assert!(world.machine.seats().all(|(_, seat)| !seat.degraded));
-}
-
-#[test]
-fn g6_a_seat_that_its_holder_cannot_serve_can_be_given_back() {
-    // Input: the backup holds it and can't bring it up. Output: the repaired node pulls it there and asks; told at the holder, that invites.
-    let mut world = displaced();
-    world.other(BRAVO).claims = vec![claim(ALPHA, 2, false)];
-    world.run(1.0);
-    world.forget();
-    world.order(Order::Reverse { seat: ALPHA.into() });
-    assert_eq!(world.done, ["pull", "tell"]);
-    assert!(matches!(world.told.pop(), Some((_, Message::Want { .. }))));
-
-    let mut world = World::backup(true);
-    world.silence(ALPHA);
-    world.run(4.0);
-    world.other(ALPHA).paths = vec![Path::PeerLink];
-    world.other(ALPHA).claims = vec![claim(ALPHA, 2, false)];
-    world.run(1.0);
-    world.input(Input::ServeFailed(ALPHA.into()));
-    world.forget();
-    world.order(Order::Reverse { seat: ALPHA.into() });
-    assert!(matches!(world.told.pop(), Some((_, Message::Come { unable: false, .. }))));
 }
 
 #[test]
@@ -198,26 +171,6 @@ fn g6_a_holder_that_cannot_store_its_promise_goes_on_serving() {
     world.disk_full = false;
     world.input(Input::Told(BRAVO.into(), want(10)));
     assert!(matches!(world.told.pop(), Some((_, Message::Grant { .. }))), "asked again, it is granted");
-}
-
-#[test]
-fn g3_a_holder_that_cannot_serve_gives_the_seat_away_when_it_is_asked() {
-    // Input: it is well and can't bring up the address. Output: it promises the seat, and does not try any more meanwhile.
-    let mut world = World::primary();
-    world.input(Input::ServeFailed(ALPHA.into()));
-    world.forget();
-    world.input(Input::Told(BRAVO.into(), want(9)));
-    assert!(matches!(world.told.pop(), Some((_, Message::Grant { .. }))));
-    world.run(3.5);
-    assert_eq!((world.done.as_slice(), world.served.len()), (&["persist", "tell"][..], 0));
-
-    // And the other asks it, although it is heard to serve nothing.
-    let mut world = World::backup(false);
-    world.other(ALPHA).claims = vec![claim(ALPHA, 1, false)];
-    world.run(1.0);
-    world.forget();
-    world.order(Order::Takeover { seat: ALPHA.into(), force: false });
-    assert!(matches!(world.told.pop(), Some((_, Message::Want { .. }))));
 }
 
 #[test]

@@ -45,39 +45,6 @@ fn b8_without_auto_an_operator_must() {
 }
 
 #[test]
-fn b8_a_holder_that_is_well_and_cannot_serve_asks_the_backup_to_come() {
-    // Input: its address or its routes can't be brought up, again and again. Output: one call for help, after as long as a silence lasts.
-    let mut world = World::primary();
-    for _ in 0..10 {
-        world.input(Input::ServeFailed(ALPHA.into()));
-        world.run(2.2);
-    }
-    let come = Message::Come { seat: ALPHA.into(), adopt: false, unable: true };
-    assert_eq!(world.told, [(BRAVO.into(), come.clone())]);
-    assert_eq!(world.notes.iter().filter(|note| matches!(note, Note::AskedToCome { .. })).count(), 1);
-
-    // A failure now and then is no reason.
-    let mut world = World::primary();
-    for _ in 0..5 {
-        world.input(Input::ServeFailed(ALPHA.into()));
-        world.run(30.0);
-    }
-    assert!(world.told.is_empty());
-
-    // The backup looks whether it reaches the servers, and asks for the seat; not where an operator has to order it.
-    for (auto, done) in [(true, &["preflight", "tell"][..]), (false, &["tell"][..])] {
-        let mut world = World::backup(auto);
-        world.other(ALPHA).claims = vec![claim(ALPHA, 1, false)];
-        world.run(1.0);
-        world.forget();
-        world.input(Input::Told(ALPHA.into(), come.clone()));
-        assert_eq!(world.done, done);
-        let wanted = matches!(world.told.pop(), Some((_, Message::Want { .. })));
-        assert_eq!(wanted, auto);
-    }
-}
-
-#[test]
 fn g2_a_stranger_that_serves_a_known_seat_is_heeded_and_else_ignored() {
     // Input: another backup node of the same primary, which is no peer, took its seat; its beacons say so. Output: this one does not take it.
     let overheard = |number: u64, claims: Vec<Claim>| {

@@ -1,0 +1,110 @@
+//! Holders that are well and can't serve.
+
+use super::{orders::displaced, *};
+
+#[test]
+fn b8_a_holder_that_is_well_and_cannot_serve_asks_the_backup_to_come() {
+    // Input: its address or its routes can't be brought up, again and again. Output: a call for help after as long as a silence lasts, and now and then another.
+    let mut world = World::primary();
+    for _ in 0..10 {
+        world.input(Input::ServeFailed(ALPHA.into()));
+        world.run(2.2);
+    }
+    let come = Message::Come { seat: ALPHA.into(), adopt: false, unable: true };
+    assert_eq!(world.told, [(BRAVO.into(), come.clone()), (BRAVO.into(), come.clone())]);
+    assert_eq!(world.notes.iter().filter(|note| matches!(note, Note::AskedToCome { .. })).count(), 2);
+
+    // Of two backups each in turn, and nobody's turn is lost while nobody is heard.
+    let peers = [(BRAVO, Role::Backup), ("charlie", Role::Backup)];
+    let mut world = World::start(ALPHA, Role::Primary, true, Stored::Nothing, &peers, &[ALPHA]);
+    world.run(2.0);
+    world.silence(BRAVO);
+    world.silence("charlie");
+    world.forget();
+    for round in 0..20 {
+        world.input(Input::ServeFailed(ALPHA.into()));
+        world.run(2.2);
+        if round == 5 {
+            assert!(world.told.is_empty());
+            world.other(BRAVO).paths = vec![Path::PeerLink];
+            world.other("charlie").paths = vec![Path::PeerLink];
+        }
+    }
+    let asked: Vec<&str> = world.told.iter().map(|(whom, _)| &**whom).collect();
+    assert_eq!(asked, [BRAVO, "charlie"]);
+
+    // A failure now and then is no reason.
+    let mut world = World::primary();
+    for _ in 0..5 {
+        world.input(Input::ServeFailed(ALPHA.into()));
+        world.run(30.0);
+    }
+    assert!(world.told.is_empty());
+
+    // The backup looks whether it reaches the servers, and asks for the seat; not where an operator has to order it.
+    for (auto, done) in [(true, &["preflight", "tell"][..]), (false, &["tell"][..])] {
+        let mut world = World::backup(auto);
+        world.other(ALPHA).claims = vec![claim(ALPHA, 1, false)];
+        world.run(1.0);
+        world.forget();
+        world.input(Input::Told(ALPHA.into(), come.clone()));
+        assert_eq!(world.done, done);
+        let wanted = matches!(world.told.pop(), Some((_, Message::Want { .. })));
+        assert_eq!(wanted, auto);
+    }
+}
+
+#[test]
+fn g3_a_holder_that_cannot_serve_gives_the_seat_away_when_it_is_asked() {
+    // Input: it is well and can't bring up the address. Output: it promises the seat, and does not try any more meanwhile.
+    let mut world = World::primary();
+    world.input(Input::ServeFailed(ALPHA.into()));
+    world.forget();
+    world.input(Input::Told(BRAVO.into(), want(9)));
+    assert!(matches!(world.told.pop(), Some((_, Message::Grant { .. }))));
+    world.run(3.5);
+    assert_eq!((world.done.as_slice(), world.served.len()), (&["persist", "tell"][..], 0));
+
+    // And the other asks it, although it is heard to serve nothing.
+    let mut world = World::backup(false);
+    world.other(ALPHA).claims = vec![claim(ALPHA, 1, false)];
+    world.run(1.0);
+    world.forget();
+    world.order(Order::Takeover { seat: ALPHA.into(), force: false });
+    assert!(matches!(world.told.pop(), Some((_, Message::Want { .. }))));
+}
+
+#[test]
+fn g3_whoever_asked_for_a_seat_that_had_to_be_let_go_meanwhile_is_refused_at_once() {
+    // Input: asked in the moment in which it is served and can't be, while the promise is on its way to the disk. Output: a refusal.
+    let mut world = World::primary();
+    world.machine.handle_input(world.now, Input::Told(BRAVO.into(), want(9)));
+    world.machine.handle_input(world.now, Input::ServeFailed(ALPHA.into()));
+    world.drain();
+    let refused =
+        |(_, message): &(NodeName, Message)| matches!(message, Message::Refuse { why: SeatRefusal::Busy, .. });
+    assert!(world.told.iter().any(refused), "{:?}", world.told);
+}
+
+#[test]
+fn g6_a_seat_that_its_holder_cannot_serve_can_be_given_back() {
+    // Input: the backup holds it and can't bring it up. Output: the repaired node pulls it there and asks; told at the holder, that invites.
+    let mut world = displaced();
+    world.other(BRAVO).claims = vec![claim(ALPHA, 2, false)];
+    world.run(1.0);
+    world.forget();
+    world.order(Order::Reverse { seat: ALPHA.into() });
+    assert_eq!(world.done, ["pull", "tell"]);
+    assert!(matches!(world.told.pop(), Some((_, Message::Want { .. }))));
+
+    let mut world = World::backup(true);
+    world.silence(ALPHA);
+    world.run(4.0);
+    world.other(ALPHA).paths = vec![Path::PeerLink];
+    world.other(ALPHA).claims = vec![claim(ALPHA, 2, false)];
+    world.run(1.0);
+    world.input(Input::ServeFailed(ALPHA.into()));
+    world.forget();
+    world.order(Order::Reverse { seat: ALPHA.into() });
+    assert!(matches!(world.told.pop(), Some((_, Message::Come { unable: false, .. }))));
+}
