@@ -193,7 +193,7 @@ impl NodeMachine {
     pub fn seats(&self) -> impl Iterator<Item = (&NodeName, SeatStatus)> {
         let concerns = |name: &NodeName, seat: &Seat| {
             let member = |node: &NodeName| *node == self.me || self.peers.contains_key(node);
-            seat.holder.is_some() || seat.phase != Phase::Idle || member(&seat.home) || member(name)
+            seat.holder.as_ref().is_some_and(member) || seat.phase != Phase::Idle || member(&seat.home) || member(name)
         };
         self.seats.iter().filter(move |(name, seat)| concerns(name, seat)).map(|(name, seat)| {
             let status = SeatStatus {

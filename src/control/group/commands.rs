@@ -44,6 +44,11 @@ impl Group {
         let swing = self.commands.entry(seat.clone());
         let swing = swing.or_insert(Swing { aim: (holds, epoch), state: State::AwaitsRoutes });
         swing.aim = (holds, epoch);
+        if !holds && matches!(swing.state, State::AwaitsRoutes) && self.stood_by.contains(&seat) {
+            // Clients were never swung here since.
+            self.commands.remove(&seat);
+            return;
+        }
         match swing.state {
             State::Running => {}
             _ if holds => swing.state = State::AwaitsRoutes,
@@ -107,6 +112,11 @@ impl Group {
         }
         let key = AlertKey::about(AlertKind::CommandFailed, Some(seat.to_string()));
         if result.is_ok() {
+            if aim.0 {
+                self.stood_by.remove(&seat);
+            } else {
+                self.stood_by.insert(seat.clone());
+            }
             self.commands.remove(&seat);
             self.standing.remove(&key);
             return;

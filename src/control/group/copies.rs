@@ -91,6 +91,10 @@ impl Group {
         if !self.served().contains(&seat) || !self.machine.has_use_for(&node, &seat) {
             return;
         }
+        if self.arranger.known().get(&seat).is_some_and(|copy| order > copy.order()) {
+            // Nobody has what was never written.
+            return;
+        }
         let (key, at, now) = ((seat, node), wall_now(), self.clock.now());
         match refused {
             None => {

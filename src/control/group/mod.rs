@@ -173,6 +173,8 @@ struct Group {
     changed: bool,
     /// Commands that run, or have to.
     commands: BTreeMap<NodeName, commands::Swing>,
+    /// Seats whose command last said *standby*.
+    stood_by: BTreeSet<NodeName>,
     /// They are started on these.
     starts: Share,
     /// The names in each seat's settings of that revision.

@@ -26,7 +26,7 @@ use crate::{
     observe::metrics::Metrics,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{Arc, Mutex},
 };
@@ -155,6 +155,7 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
         asked_about: now,
         changed: false,
         commands: BTreeMap::new(),
+        stood_by: BTreeSet::new(),
         starts: Share::default(),
         names: BTreeMap::new(),
     };

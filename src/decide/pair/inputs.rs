@@ -10,13 +10,14 @@ use crate::{
     },
     model::{
         Epoch, Side, Time, UpstreamName,
+        seat::HIGHEST_EPOCH,
         view::{HealthName, UpstreamRole},
     },
 };
 use std::{net::SocketAddr, sync::Arc};
 
 /// No pair changes its side so often while two nodes are parted: such a number is an error.
-const MOST_AHEAD: u64 = 1 << 20;
+const MOST_AHEAD: u64 = 1 << 12;
 
 impl PairMachine {
     pub(super) fn take_in(&mut self, now: Time, input: Input) {
@@ -57,7 +58,7 @@ impl PairMachine {
     }
 
     fn outnumbered(&mut self, epoch: Epoch) {
-        let credible = epoch.0.saturating_sub(self.core.epoch.0) < MOST_AHEAD;
+        let credible = epoch <= HIGHEST_EPOCH && epoch.0.saturating_sub(self.core.epoch.0) < MOST_AHEAD;
         if credible && epoch >= self.core.epoch && self.above.is_none_or(|above| epoch > above) {
             self.above = Some(epoch);
             self.note(Note::Outnumbered(epoch));

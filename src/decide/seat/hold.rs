@@ -115,6 +115,8 @@ impl NodeMachine {
         let Some(seat) = self.seats.get_mut(name) else { return };
         let Promise { guest: Guest { name: to, ask, .. }, epoch } = promise;
         seat.granted = Some(Granted { to: to.clone(), epoch, until: now + GRANT_BACK });
+        // Held again one day, it is another trouble.
+        seat.unable = None;
         self.tell(&to, Message::Grant { seat: name.clone(), ask, epoch, revision });
     }
 

@@ -160,6 +160,10 @@ impl NodeMachine {
         let Some(holder) = self.who_can_give(now, &seat) else {
             return if force { self.take_by_force(now) } else { self.refuse(SeatRefusal::HolderNotHeard) };
         };
+        if self.retry_at.is_some() && !force {
+            // Nobody lets go for a node whose disk takes nothing.
+            return self.refuse(SeatRefusal::NotStored);
+        }
         let ask = self.ask_id();
         self.begin_step(now, Step::Ask { ask, began: now });
         self.fails_with(SeatRefusal::NoAnswer);

@@ -108,3 +108,12 @@ fn g6_a_seat_that_its_holder_cannot_serve_can_be_given_back() {
     world.order(Order::Reverse { seat: ALPHA.into() });
     assert!(matches!(world.told.pop(), Some((_, Message::Come { unable: false, .. }))));
 }
+
+#[test]
+fn g3_a_node_whose_disk_takes_nothing_asks_nobody_to_let_go() {
+    let mut world = World::backup(true);
+    world.disk_full = true;
+    world.input(Input::Joined("charlie".into(), Role::Backup));
+    world.order(Order::Takeover { seat: ALPHA.into(), force: false });
+    assert_eq!((world.refusal(), world.told.len()), (SeatRefusal::NotStored, 0));
+}
