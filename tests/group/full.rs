@@ -75,6 +75,19 @@ fn g6_a_holder_whose_disk_is_full_refuses_to_reverse_and_goes_on_serving() {
 }
 
 #[test]
+fn b8_a_backup_whose_disk_is_full_says_that_it_could_not_take_over() {
+    let rig = Rig::joined_with(&Wishes::default(), &on_small_disk(Wishes::default()));
+    let full = rig.b.fill_disk();
+    let warns = |group: &GroupView| {
+        group.warnings.iter().any(|line| line.contains("could not take over seat A") && line.contains("is full"))
+    };
+    rig.b.until("it warns", warns);
+    rig.a.until("and the holder says so, too", warns);
+    full.make_room();
+    rig.b.until("the warning is over", |group| !warns(group));
+}
+
+#[test]
 fn g3_a_holder_that_is_well_and_cannot_listen_hands_its_seat_over_when_it_is_ordered() {
     let mut rig = Rig::joined_by_hand();
     rig.kill_a();

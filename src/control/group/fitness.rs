@@ -21,6 +21,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const SAID_AFTER: Duration = Duration::from_secs(3);
 const ALERT_AFTER: Duration = Duration::from_secs(10);
 
+/// Bytes; a takeover writes some kilobytes.
+const LEAST_ROOM: u64 = 64 * 1024;
+
 /// The files that a seat's TLS needs, by the keys that name them.
 const FILES: [&str; 4] = ["ca", "cert", "client_ca", "key"];
 
@@ -41,6 +44,7 @@ struct Needs {
     seat: NodeName,
     address: Option<InterfaceAddress>,
     files: Vec<PathBuf>,
+    state_dir: PathBuf,
     /// What is missing whatever is found.
     lacks: Option<String>,
 }
@@ -93,6 +97,7 @@ impl Group {
             Needs {
                 seat: copy.seat.clone(),
                 address,
+                state_dir: self.state_dir.clone(),
                 files: files(&copy.settings).into_iter().map(|file| folder.join(file)).collect(),
                 lacks: moves.map(|moves| {
                     format!("the seat's address is {moves}, and this node has no group.shared_address to say on which interface")
@@ -140,7 +145,15 @@ fn found(needs: &Needs) -> Vec<String> {
         Some(format!("{} can't be read: {error}", file.display()))
     };
     let address = needs.address.as_ref().and_then(hindrance);
-    needs.lacks.iter().cloned().chain(address).chain(needs.files.iter().filter_map(missing)).collect()
+    let files = needs.files.iter().filter_map(missing);
+    needs.lacks.iter().cloned().chain(address).chain(no_room(&needs.state_dir)).chain(files).collect()
+}
+
+/// A takeover has to be stored before it is acted on.
+fn no_room(state_dir: &Path) -> Option<String> {
+    let disk = rustix::fs::statvfs(state_dir).ok()?;
+    (disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST_ROOM)
+        .then(|| format!("the disk of {} is full", state_dir.display()))
 }
 
 /// The files that a seat's settings name for TLS.

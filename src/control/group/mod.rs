@@ -162,6 +162,8 @@ struct Group {
     served_since: BTreeMap<NodeName, Time>,
     about: BTreeMap<NodeName, sync::About>,
     standing: BTreeMap<crate::model::alert::AlertKey, Alert>,
+    /// What the driver was told of it.
+    told: BTreeMap<crate::model::alert::AlertKey, Alert>,
     view: watch::Sender<Arc<GroupView>>,
     leaving: bool,
     /// The node's record could not be read, and no operator has said since who serves.

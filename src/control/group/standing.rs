@@ -44,7 +44,6 @@ impl Group {
     /// Alerts and metrics.
     pub(super) fn show(&mut self, view: &GroupView) {
         let now = self.clock.now();
-        let before = self.standing.clone();
         self.never_pulled(view, now);
         self.failing_syncs(view, now);
         self.roles_at_odds(now);
@@ -61,8 +60,12 @@ impl Group {
         doubts.extend(self.lost_paths(now));
         self.weigh(now, doubts);
         self.mind_damage(view);
-        if self.standing != before {
-            let _next_look = self.driver.try_send(SeatOrder::Standing(self.standing.values().cloned().collect()));
+        // Also what came or went between two looks; what finds no room is sent at the next.
+        if self.standing != self.told {
+            let standing = SeatOrder::Standing(self.standing.values().cloned().collect());
+            if self.driver.try_send(standing).is_ok() {
+                self.told.clone_from(&self.standing);
+            }
         }
         self.metrics.group(view);
         self.metrics.peer_dropped(&self.links.counts().each());

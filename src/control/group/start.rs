@@ -147,6 +147,7 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
         served_since: BTreeMap::new(),
         about: BTreeMap::new(),
         standing: BTreeMap::new(),
+        told: BTreeMap::new(),
         view,
         leaving: false,
         damaged,

@@ -27,13 +27,18 @@ impl NodeMachine {
             return;
         }
         claims.truncate(MOST_SEATS);
+        let owns_another = claims.iter().any(|claim| claim.home.as_ref() == Some(&node));
         (peer.role, peer.state, peer.claims) = (role, state, claims.clone());
         for claim in claims {
             self.learn(now, &node, &claim);
         }
-        // Only now: what it says it owns may be a seat that is called by another's name.
-        if role == Role::Primary && !self.seats.contains_key(&node) {
+        // Only now: what it says it owns may be a seat that is called by another's name, also before it serves it.
+        if role == Role::Primary && !self.seats.contains_key(&node) && !owns_another {
             self.know_seats();
+        }
+        if owns_another {
+            // What was supposed before it said so.
+            self.seats.retain(|name, seat| *name != node || seat.epoch > Epoch(0) || seat.phase != Phase::Idle);
         }
     }
 

@@ -45,6 +45,22 @@ fn b8_without_auto_an_operator_must() {
 }
 
 #[test]
+fn g7_a_node_that_takes_another_ones_place_has_no_seat_of_its_own_name() {
+    // Input: it says that it is a primary node and that the seat is its own, and does not serve it yet. Output: no other seat is supposed.
+    let peers = [(ALPHA, Role::Primary), ("charlie", Role::Backup)];
+    let mut world = World::start(BRAVO, Role::Backup, true, Stored::Nothing, &peers, &[ALPHA]);
+    world.other(ALPHA).claims = vec![claim(ALPHA, 1, true)];
+    world.run(2.0);
+    let own = |holds: bool| vec![Claim { home: Some("charlie".into()), ..claim(ALPHA, 2, holds) }];
+    for holds in [false, true] {
+        world.other("charlie").role = Role::Primary;
+        world.other("charlie").claims = own(holds);
+        world.run(1.0);
+        assert_eq!(world.machine.seats().count(), 1, "{:?}", world.machine.seats().collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn g2_a_stranger_that_serves_a_known_seat_is_heeded_and_else_ignored() {
     // Input: another backup node of the same primary, which is no peer, took its seat; its beacons say so. Output: this one does not take it.
     let overheard = |number: u64, claims: Vec<Claim>| {
