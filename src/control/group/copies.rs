@@ -91,7 +91,8 @@ impl Group {
         if !self.served().contains(&seat) || !self.machine.has_use_for(&node, &seat) {
             return;
         }
-        if self.arranger.known().get(&seat).is_some_and(|copy| order > copy.order()) {
+        let newest = self.arranger.known().get(&seat).map_or(order, Copy::order);
+        if order > newest {
             // Nobody has what was never written.
             return;
         }
@@ -99,8 +100,7 @@ impl Group {
         match refused {
             None => {
                 // What was pulled may be from before the last change.
-                let is_newest = self.arranger.known().get(&key.0).is_none_or(|copy| order >= copy.order());
-                if is_newest {
+                if order == newest {
                     self.copies.behind.remove(&key);
                 } else {
                     self.copies.behind.insert(key.clone(), now);

@@ -254,9 +254,12 @@ impl SeatStore {
             return Ok(Ok(false));
         }
         // Records of pairs that the settings here don't have come with settings that are not here.
-        let pairs = Settings::received(known.settings.clone()).names().0;
+        let are_known = || {
+            let pairs = Settings::received(known.settings.clone()).names().0;
+            update.records.iter().all(|(pair, _)| pairs.contains(pair))
+        };
         let follows = update.after == known.serial && update.after.checked_add(1) == Some(update.serial);
-        if !alike || !follows || update.records.iter().any(|(pair, _)| !pairs.contains(pair)) {
+        if !alike || !follows || !are_known() {
             return Ok(Err(NotApplied::Behind));
         }
         let mut copy = known.clone();

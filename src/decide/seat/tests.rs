@@ -76,6 +76,17 @@ impl World {
         world
     }
 
+    /// The backup node of a pair after it took over; the primary node is heard again, and serves nothing.
+    fn successor() -> Self {
+        let mut world = Self::backup(true);
+        world.silence(ALPHA);
+        world.run(4.0);
+        world.other(ALPHA).paths = vec![Path::PeerLink];
+        world.other(ALPHA).claims = vec![claim(ALPHA, 2, false)];
+        world.run(1.0);
+        world
+    }
+
     /// The primary node of a pair, serving; the backup node is heard.
     fn primary() -> Self {
         let mut world = Self::start(ALPHA, Role::Primary, true, Stored::Nothing, &[(BRAVO, Role::Backup)], &[ALPHA]);

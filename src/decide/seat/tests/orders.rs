@@ -143,12 +143,7 @@ fn g6_a_grant_that_comes_too_late_is_not_taken_up() {
 
 #[test]
 fn g6_a_grant_that_is_not_taken_up_is_taken_back() {
-    let mut world = World::backup(true);
-    world.silence(ALPHA);
-    world.run(4.0);
-    world.other(ALPHA).paths = vec![Path::PeerLink];
-    world.other(ALPHA).claims = vec![claim(ALPHA, 2, false)];
-    world.run(1.0);
+    let mut world = World::successor();
     world.forget();
     world.input(Input::Told(ALPHA.into(), want(9)));
     let grant = world.told.pop();

@@ -97,12 +97,7 @@ fn g6_a_seat_that_its_holder_cannot_serve_can_be_given_back() {
     assert_eq!(world.done, ["pull", "tell"]);
     assert!(matches!(world.told.pop(), Some((_, Message::Want { .. }))));
 
-    let mut world = World::backup(true);
-    world.silence(ALPHA);
-    world.run(4.0);
-    world.other(ALPHA).paths = vec![Path::PeerLink];
-    world.other(ALPHA).claims = vec![claim(ALPHA, 2, false)];
-    world.run(1.0);
+    let mut world = World::successor();
     world.input(Input::ServeFailed(ALPHA.into()));
     world.forget();
     world.order(Order::Reverse { seat: ALPHA.into() });
