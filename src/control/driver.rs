@@ -170,6 +170,8 @@ struct Driver {
     pairs: BTreeMap<PairName, Pair>,
     /// Last known records of pairs that were removed, should they come back.
     departed: BTreeMap<PairName, Stored>,
+    /// Pairs whose machine has ended, until the next one goes on from it.
+    parted: BTreeMap<PairName, Pair>,
     incarnations: u32,
     /// Inputs that follow from effects; handled before anything else.
     backlog: VecDeque<(PairName, Input)>,
@@ -225,6 +227,7 @@ impl Driver {
             threads,
             pairs: BTreeMap::new(),
             departed: BTreeMap::new(),
+            parted: BTreeMap::new(),
             incarnations: 0,
             backlog: VecDeque::new(),
             checks: JoinSet::new(),

@@ -62,6 +62,8 @@ mod paused;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
+mod servers;
+#[cfg(test)]
 mod six;
 #[cfg(test)]
 mod standing_by;

@@ -23,6 +23,8 @@ pub(crate) struct Wishes {
     pub(crate) takeover: String,
     /// `group.sync`, without its braces.
     pub(crate) sync: &'static str,
+    /// The pair of `A`'s seat; nothing: [`crate::rig::pair`].
+    pub(crate) pair: Option<String>,
     /// Tables at the end of the file.
     pub(crate) more: String,
     /// What the program is executed by.
@@ -43,6 +45,7 @@ impl Default for Wishes {
             shared: SHARED,
             takeover: format!("auto = true, primary_timeout = \"{}ms\"", PRIMARY_TIMEOUT.as_millis()),
             sync: "interval = \"2s\", alert_after = \"15m\"",
+            pair: None,
             more: String::new(),
             wrapper: Vec::new(),
             small_disk: false,

@@ -58,7 +58,7 @@ impl Rig {
     pub(crate) fn in_lab(lab: Lab, of_a: &Wishes, of_b: &Wishes) -> Self {
         let primary = lab.server("AGG_P", "primary", "10.77.0.2:4100");
         let backup = lab.server("AGG_B", "backup", "10.77.0.3:4100");
-        let mut a = Node::prepare(&lab, "A", "10.77.0.21", "primary", &seat_at(of_a.route()), of_a);
+        let mut a = Node::prepare(&lab, "A", "10.77.0.21", "primary", &seat_of(of_a), of_a);
         let mut b = Node::prepare(&lab, "B", "10.77.0.22", "backup", "", of_b);
         a.launch();
         b.launch();
@@ -233,13 +233,17 @@ pub(crate) fn answer_at(route: SocketAddr) -> Option<String> {
     answer.split_once(':').map(|(name, _)| name.to_owned())
 }
 
-/// The tables of `A`'s seat. The way back is quick once it is allowed.
-pub(crate) fn seat() -> String {
-    seat_at(route())
+/// The pair of `A`'s seat. The way back is quick once it is allowed.
+fn pair() -> String {
+    crate::lab::pair("failback = { stable_for = \"100ms\" }")
 }
 
-/// The same at another address.
-fn seat_at(route: SocketAddr) -> String {
-    let pair = crate::lab::pair("failback = { stable_for = \"100ms\" }");
+/// The tables of `A`'s seat.
+pub(crate) fn seat() -> String {
+    seat_of(&Wishes::default())
+}
+
+fn seat_of(wishes: &Wishes) -> String {
+    let (route, pair) = (wishes.route(), wishes.pair.clone().unwrap_or_else(pair));
     format!("[pairs.{PAIR}]\n{pair}\n[routes.probes]\nlisten = [\"{route}\"]\npair = \"{PAIR}\"\n")
 }

@@ -205,8 +205,15 @@ impl Driver {
 
     /// Everything a machine's end leaves behind: those who still wait for it.
     pub(super) fn forget_pair(&mut self, name: &PairName) {
+        self.part_from(name);
+        self.parted.remove(name);
+    }
+
+    /// The same where another machine goes on with the pair at once.
+    pub(super) fn part_from(&mut self, name: &PairName) {
         if let Some(pair) = self.pairs.remove(name) {
-            self.departed.insert(name.clone(), pair.stored);
+            self.departed.insert(name.clone(), pair.stored.clone());
+            self.parted.insert(name.clone(), pair);
         }
         self.asked.retain(|_, asked| asked.pair() != name);
         self.backlog.retain(|(pair, _)| pair != name);

@@ -21,6 +21,9 @@ impl Driver {
         let metrics = self.metrics.pair(&spec);
         let mut pair = Pair::new(spec, (stored, self.is_inherited(&name)), self.incarnations, metrics, now);
         pair.watched = self.watched_for(&name).is_some();
+        if let Some(former) = self.parted.remove(&name) {
+            pair.go_on_from(former, now);
+        }
         self.pairs.insert(name.clone(), pair);
         self.resolve_literals(&name);
         self.timed(&name);

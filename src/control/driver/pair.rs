@@ -80,6 +80,14 @@ impl Pair {
         }
     }
 
+    /// Takes over what another machine of this name, which watched until now, knows of the servers.
+    pub(super) fn go_on_from(&mut self, former: Self, now: Time) {
+        let (old, new) = (addresses_of(&former.spec), addresses_of(&self.spec));
+        self.addresses = former.addresses.into_iter().filter(|(name, _)| old.get(name) == new.get(name)).collect();
+        self.link_trouble = former.link_trouble;
+        self.machine.go_on_from(now, former.machine);
+    }
+
     /// The upstream's addresses, if it has any.
     pub(super) fn addresses(&self, upstream: &UpstreamName) -> Option<&Addresses> {
         self.addresses.get(upstream)

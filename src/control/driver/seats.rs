@@ -1,8 +1,8 @@
 //! Pairs that belong to seats: served where this node holds the seat, only watched where it does not.
 //!
 //! A watched pair has a machine like any other, which checks its servers and decides, but nobody is routed by it and nothing of it is
-//! stored. Each record that the node which serves it has acted on makes a new one. At a takeover the pair goes on from that record,
-//! unless the machine has seen the server in use fail since: then from where the machine went, under the next epoch.
+//! stored. Each record that the node which serves it has acted on makes a new one, which knows of the servers what the last
+//! one saw. At a takeover the pair goes on from that record, unless the machine has seen the server in use fail since: then from where the machine went, under the next epoch.
 
 use super::Driver;
 use crate::{
@@ -155,6 +155,7 @@ impl Driver {
             self.end_watching(seat);
         }
         self.reconfigure(plan);
+        self.parted.clear();
         for (seat, part) in known.iter().filter(|(seat, _)| before.get(*seat) != known.get(*seat)) {
             let records = part.pairs.iter().filter_map(|(pair, record)| Some((pair.clone(), record.clone()?)));
             self.records_of(seat, records.collect());
@@ -167,7 +168,7 @@ impl Driver {
         for name in self.pairs_of(seat) {
             if let Some(pair) = self.pairs.get(&name).filter(|pair| pair.watched) {
                 let seen = pair.stored.clone();
-                self.forget_pair(&name);
+                self.part_from(&name);
                 let best = later(seen, self.recollection(&name));
                 self.departed.insert(name, best);
             }
@@ -207,7 +208,7 @@ impl Driver {
         }
         let routes = seats.layout.get(seat).map(|part| part.routes.clone()).unwrap_or_default();
         for name in self.pairs_of(seat) {
-            self.forget_pair(&name);
+            self.part_from(&name);
             self.keep_last_record(seat, &name);
         }
         let open = |route: &RouteName| self.is_open(route);
@@ -270,7 +271,7 @@ impl Driver {
         for (name, record) in records {
             let news = |stored: &Stored| !matches!(stored, Stored::Record(known) if **known == record);
             if self.pairs.get(&name).is_some_and(|pair| pair.watched && news(&pair.stored)) {
-                self.forget_pair(&name);
+                self.part_from(&name);
                 self.departed.remove(&name);
                 self.begin_pair(&name);
             }

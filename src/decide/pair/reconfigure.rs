@@ -20,12 +20,7 @@ impl PairMachine {
         let mut known = std::mem::take(&mut self.upstreams);
         self.upstreams = roles(&spec)
             .map(|(role, wanted)| match known.iter().position(|upstream| upstream.is(wanted)) {
-                Some(place) => {
-                    let mut kept = known.swap_remove(place);
-                    kept.role = role;
-                    kept.health.reconfigure(now, spec.health.clone(), spec.failback.stable_for);
-                    kept
-                }
+                Some(place) => kept(now, known.swap_remove(place), role, &spec),
                 None => fresh(now, role, wanted, &spec, 0),
             })
             .collect();
@@ -41,6 +36,23 @@ impl PairMachine {
         self.drop_what_is_gone();
         self.core.side = self.spec.side_of(&self.core.upstream).unwrap_or(self.core.side);
         self.rewrite = true;
+    }
+
+    /// Another machine of this process watched the same servers until now, without a break: what it saw of them holds, and the checks
+    /// count on from its. What it was told does not: no signal outlives the machine it was given to. To be called before all else.
+    pub fn go_on_from(&mut self, now: Time, mut former: Self) {
+        former.observe(now);
+        self.next_check = former.next_check;
+        self.local_trouble = former.local_trouble;
+        for upstream in &mut self.upstreams {
+            let same = |known: &Upstream| (&known.name, &known.address) == (&upstream.name, &upstream.address);
+            let Some(place) = former.upstreams.iter().position(same) else { continue };
+            let generation = upstream.health.generation();
+            *upstream = kept(now, former.upstreams.swap_remove(place), upstream.role, &self.spec);
+            upstream.signal = None;
+            upstream.health.forget(now);
+            upstream.health.outgrow(generation);
+        }
     }
 
     /// Nobody moves to, or vouches for, a server that was removed.
@@ -83,6 +95,13 @@ pub(super) fn fresh(
     generation: u64,
 ) -> Upstream {
     Upstream::new(wanted, role, Health::new(now, spec.health.clone(), spec.failback.stable_for, generation))
+}
+
+/// An upstream that is there as before.
+fn kept(now: Time, mut known: Upstream, role: UpstreamRole, spec: &PairSpec) -> Upstream {
+    known.role = role;
+    known.health.reconfigure(now, spec.health.clone(), spec.failback.stable_for);
+    known
 }
 
 fn is_home(upstream: &Upstream) -> bool {

@@ -2,6 +2,7 @@
 
 mod failback;
 mod failover;
+mod going_on;
 mod health;
 mod operator;
 mod signal;
