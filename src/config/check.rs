@@ -95,6 +95,7 @@ fn admin(raw: Option<&Found<Admin>>, folder: &Path, findings: &mut Findings) -> 
     let listen = admin_listen(&admin.listen, folder, findings);
     let token_file = admin.token_file.here().map(|file| (folder.join(&file.0), &file.place));
     if let Some((path, place)) = &token_file
+        && !findings.blind
         && let Err(error) = crate::model::file::open(path)
     {
         let mend = "make the file readable; a token a line, `name:scope:secret`";

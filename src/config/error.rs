@@ -88,6 +88,8 @@ pub(super) struct Findings {
     doubtful: Vec<(Place, String, String)>,
     /// Which files are named where: what is in them is looked at later.
     pub(super) files: Vec<(Place, PathBuf)>,
+    /// The files it names were looked for when it was taken: what became of them since is no mistake of this text.
+    pub(super) blind: bool,
 }
 
 impl Findings {

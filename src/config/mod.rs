@@ -55,10 +55,23 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load_again(path: &Path) -> Result<Config, ConfigErrors> {
+    parsed(&text_of(path)?, path, Whose::Nodes)
+}
+
+/// The text of such a file, if nothing is wrong with it.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn read_again(path: &Path) -> Result<String, ConfigErrors> {
+    let text = text_of(path)?;
+    parsed(&text, path, Whose::Nodes)?;
+    Ok(text)
+}
+
+fn text_of(path: &Path) -> Result<String, ConfigErrors> {
     let unreadable = |source| ConfigErrors::Unreadable { path: path.into(), source };
     let text = crate::model::file::read(path, MOST_BYTES).map_err(unreadable)?;
-    let text = String::from_utf8(text).map_err(|error| unreadable(std::io::Error::other(error)))?;
-    parsed(&text, path, Whose::Nodes)
+    String::from_utf8(text).map_err(|error| unreadable(std::io::Error::other(error)))
 }
 
 /// Checks `text` as if it stood in the file at `path` (relative paths in it start at that file's folder, and its token
@@ -70,6 +83,15 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
     parsed(text, path, Whose::Any)
 }
 
+/// The same of what a node runs: the files it names are not looked for again. They were read when it was taken, and a node that runs does
+/// not stop serving for what became of them.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse_running(text: &str, path: &Path) -> Result<Config, ConfigErrors> {
+    parsed(text, path, Whose::Running)
+}
+
 /// Whose pairs and routes a text has.
 #[derive(Clone, Copy, PartialEq)]
 enum Whose {
@@ -77,10 +99,13 @@ enum Whose {
     Nodes,
     /// Also those of other nodes, as it is served.
     Any,
+    /// The same while it is served.
+    Running,
 }
 
 fn parsed(text: &str, path: &Path, whose: Whose) -> Result<Config, ConfigErrors> {
     let mut findings = error::Findings::default();
+    findings.blind = whose == Whose::Running;
     let (document, syntax_errors) = DeTable::parse_recoverable(text);
     for error in &syntax_errors {
         let span = error.span().unwrap_or_default();

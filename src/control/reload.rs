@@ -44,12 +44,23 @@ pub struct Plan {
     pub listeners: Listeners,
     /// TLS, loaded anew where files or settings changed.
     pub tls: Loaded,
-    /// The API's tokens, read anew.
-    pub tokens: NewTokens,
+    /// What could not be, and was loaded before.
+    pub troubles: Vec<Trouble>,
+    /// The API's tokens, read anew; nothing: those that are known count.
+    pub tokens: Option<NewTokens>,
     /// What changes, a sentence each.
     pub changes: Vec<String>,
     /// Servers may be swapped under their names.
     pub force: bool,
+}
+
+/// What is wrong with files that the configuration names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Files {
+    /// They are read because an operator asks for it: everything has to be right.
+    Anew,
+    /// Nobody asked for it: what was loaded for the same settings counts, whatever became of its file since.
+    Kept,
 }
 
 impl Plan {
@@ -93,7 +104,8 @@ pub fn plan(running: &Running, force: bool) -> Result<Plan, OrderError> {
     let config =
         config::load_again(&running.config.source).map_err(|errors| OrderError::BadConfig(errors.to_string()))?;
     let objections = if force { Vec::new() } else { moved_servers(running, &config) };
-    plan_for(running, config, Presence::Now, &|_| true, objections, force)
+    let plan = plan_for(running, config, (Presence::Now, Files::Anew), &|_| true, objections)?;
+    Ok(Plan { force, ..plan })
 }
 
 /// What it takes to run `config` instead; its routes that `opens` are listened on. Servers may be swapped: whoever asks has copied
@@ -101,8 +113,13 @@ pub fn plan(running: &Running, force: bool) -> Result<Plan, OrderError> {
 ///
 /// # Errors
 /// As [`plan`].
-pub fn plan_copied(running: &Running, config: Config, opens: &dyn Fn(&RouteName) -> bool) -> Result<Plan, OrderError> {
-    plan_for(running, config, Presence::Later, opens, Vec::new(), true)
+pub fn plan_copied(
+    running: &Running,
+    config: Config,
+    files: Files,
+    opens: &dyn Fn(&RouteName) -> bool,
+) -> Result<Plan, OrderError> {
+    plan_for(running, config, (Presence::Later, files), opens, Vec::new())
 }
 
 /// Servers that would change behind clients' backs.
@@ -116,10 +133,9 @@ pub fn moved_servers(running: &Running, config: &Config) -> Vec<String> {
 fn plan_for(
     running: &Running,
     config: Config,
-    presence: Presence,
+    (presence, files): (Presence, Files),
     opens: &dyn Fn(&RouteName) -> bool,
     moved: Vec<String>,
-    force: bool,
 ) -> Result<Plan, OrderError> {
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let objections: Vec<String> = fixed_settings(&running.config, &config).into_iter().chain(moved).collect();
@@ -127,8 +143,10 @@ fn plan_for(
         return Err(OrderError::Refused(objections.join("\n")));
     }
     let (tls, troubles) = running.tls.renewed(&config);
-    if !troubles.is_empty() {
-        return Err(OrderError::BadConfig(Trouble::findings(&troubles, &config).to_string()));
+    let (kept, wrong): (Vec<Trouble>, Vec<Trouble>) =
+        troubles.into_iter().partition(|trouble| files == Files::Kept && trouble.is_replaced());
+    if !wrong.is_empty() {
+        return Err(OrderError::BadConfig(Trouble::findings(&wrong, &config).to_string()));
     }
     let mut listeners = Listeners::new();
     for route in config.routes.values().filter(|route| opens(&route.name)) {
@@ -138,9 +156,12 @@ fn plan_for(
         }
     }
     let changes = changes(&running.config, &config);
-    let tokens = Tokens::read(config.admin.token_file.as_deref());
-    let tokens = tokens.map_err(|error| OrderError::BadConfig(format!("admin.token_file: {}", chain(&error))))?;
-    Ok(Plan { config, listeners, tls, tokens, changes, force })
+    let read = || {
+        let tokens = Tokens::read(config.admin.token_file.as_deref());
+        tokens.map_err(|error| OrderError::BadConfig(format!("admin.token_file: {}", chain(&error))))
+    };
+    let tokens = if files == Files::Anew { Some(read()?) } else { None };
+    Ok(Plan { config, listeners, tls, troubles: kept, tokens, changes, force: true })
 }
 
 /// What can't change while the process lives.
@@ -302,7 +323,8 @@ mod tests {
             config: moved,
             listeners: Listeners::new(),
             tls: Loaded::default(),
-            tokens: Tokens::read(None).unwrap(),
+            troubles: Vec::new(),
+            tokens: None,
             changes: Vec::new(),
             force: false,
         };

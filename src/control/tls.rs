@@ -86,7 +86,8 @@ impl Loaded {
                 _ => load_route(spec),
             };
             let whose = || Owner::Route(route.name.clone());
-            keep(&mut fresh.routes, &route.name, loaded, known, whose, &mut troubles);
+            let same = known.is_some_and(|known| known.spec == *spec);
+            keep(&mut fresh.routes, &route.name, loaded, (known, same), whose, &mut troubles);
         }
         for spec in config.pairs.values().filter(|spec| spec.tls.is_some()) {
             let known = self.pairs.get(&spec.name);
@@ -97,7 +98,8 @@ impl Loaded {
                 _ => load_pair(spec),
             };
             let whose = || Owner::Pair(spec.name.clone());
-            keep(&mut fresh.pairs, &spec.name, loaded, known, whose, &mut troubles);
+            let same = known.is_some_and(|known| same(&known.spec, spec));
+            keep(&mut fresh.pairs, &spec.name, loaded, (known, same), whose, &mut troubles);
         }
         (fresh, troubles)
     }
@@ -178,7 +180,7 @@ fn keep<K: Ord + Clone, V: Clone>(
     fresh: &mut BTreeMap<K, V>,
     name: &K,
     loaded: Result<V, SetupError>,
-    known: Option<&V>,
+    (known, same): (Option<&V>, bool),
     whose: impl Fn() -> Owner,
     troubles: &mut Vec<Trouble>,
 ) {
@@ -187,7 +189,7 @@ fn keep<K: Ord + Clone, V: Clone>(
             fresh.insert(name.clone(), secrets);
         }
         Err(error) => {
-            troubles.push(Trouble::new(whose(), &error));
+            troubles.push(Trouble::new(whose(), &error, same));
             if let Some(known) = known {
                 fresh.insert(name.clone(), known.clone());
             }

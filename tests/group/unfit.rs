@@ -7,7 +7,11 @@ use crate::{
     node::{Node, Wishes},
     rig::{BEACONS, LINK, NETWORK, Rig},
 };
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// It takes some seconds until it is said.
 const SAID_WITHIN: Duration = Duration::from_secs(20);
@@ -81,26 +85,65 @@ fn b13_a_backup_without_an_interface_for_the_seats_address_is_unfit() {
     }
 }
 
-/// The files were there when the seat was copied.
-#[test]
-fn b13_a_backup_whose_certificates_are_gone_is_unfit_before_and_after_a_restart() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (cert, key) = (folder.path().join("r.pem"), folder.path().join("r.key"));
+/// A rig with a route that ends TLS, whose certificate and key are where both nodes look for them.
+fn with_tls(folder: &Path) -> (Rig, PathBuf) {
+    let (cert, key) = (folder.join("r.pem"), folder.join("r.key"));
     certificate(&cert, &key);
     let more = format!(
         "[routes.secure]\nlisten = [\"10.77.0.10:4443\"]\npair = \"AGG_V\"\ntls = {{ cert = {cert:?}, key = {key:?} }}\n"
     );
-    let mut rig = Rig::joined_with(&Wishes { more, ..Wishes::default() }, &Wishes::default());
+    (Rig::joined_with(&Wishes { more, ..Wishes::default() }, &Wishes::default()), key)
+}
+
+#[test]
+fn b13_a_backup_that_was_started_without_its_certificates_is_unfit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut rig, key) = with_tls(folder.path());
     fit(&rig.b);
     let aside = folder.path().join("aside");
     fs::rename(&key, &aside).expect("a file can be renamed");
     let gone = key.display().to_string();
-    says(&rig.b, &["B could not take over seat A", &gone]);
     restart_b_with(&mut rig, |text| text);
     says(&rig.b, &["B could not take over seat A", "what was copied can't be run here", &gone]);
     assert_eq!(rig.b.told_of("seats_refused"), 1, "it is tried again and again, and told once");
     fs::rename(&aside, &key).expect("a file can be renamed");
     fit(&rig.b);
+}
+
+/// A node alone goes on with what it has loaded, and so does one that takes over: certificates, its own file, its pairing key.
+#[test]
+fn b8_what_became_of_a_backups_files_since_it_was_started_keeps_it_from_no_takeover() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut rig, key) = with_tls(folder.path());
+    let file = rig.b.proxy.config();
+    let text = fs::read_to_string(&file).expect("a file");
+    fs::remove_file(&key).expect("a file");
+    let (pairing, kept) = (rig.b.proxy.dir().join("pairing.key"), folder.path().join("pairing.key"));
+    fs::rename(&pairing, &kept).expect("a file can be renamed");
+    fs::write(&file, "[node\nname = ").expect("a file");
+    eventually("it says that it can't read the key", || {
+        let warnings = rig.b.proxy.admin.status().warnings;
+        warnings.iter().any(|words| words.contains("what was loaded before is used")).then_some(())
+    });
+    fit(&rig.b);
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    rig.until_reached("AGG_P");
+    // It ends with 1 if the handshake fails.
+    rig.lab.run("client", "openssl s_client -brief -connect 10.77.0.10:4443");
+    // Whoever asks for it is told.
+    let refused = rig.b.proxy.cli(&["reload"]);
+    assert_eq!(refused.status.code(), Some(78), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("mend the TOML"), "{refused:?}");
+    fs::rename(&kept, &pairing).expect("a file can be renamed");
+    certificate(&key.with_extension("pem"), &key);
+    fs::write(&file, text.replace("[node]\n", "[node]\nworkers = 7\n")).expect("a file");
+    assert!(rig.b.refuses(&["reload"]).contains("node.workers can't be changed by a reload"));
+    rig.a_returns();
+    rig.synced_from_b(&rig.a);
+    rig.a.order(&["reverse", "A"]);
+    rig.a.until_serves(&rig.a);
+    rig.until_reached("AGG_P");
 }
 
 fn certificate(cert: &Path, key: &Path) {

@@ -119,6 +119,9 @@ fn key_file(raw: &Field<FilePath>, folder: &Path, findings: &mut Findings) -> Op
     let found = raw.here()?;
     let path = folder.join(&found.0);
     let shown = path.display();
+    if findings.blind {
+        return Some(path);
+    }
     match pairing_key::read(&path) {
         Err(error @ PairingKeyError::Open(_)) => {
             findings.add(&found.place, format!("{shown} {error}"), format!("`chmod 600 {shown}`"));

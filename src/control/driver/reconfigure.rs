@@ -37,8 +37,10 @@ impl Driver {
     }
 
     pub(super) fn reconfigure(&mut self, plan: Plan) {
-        let Plan { config, mut listeners, tls, tokens, .. } = plan;
-        self.tokens.replace(tokens);
+        let Plan { config, mut listeners, tls, troubles, tokens, .. } = plan;
+        if let Some(tokens) = tokens {
+            self.tokens.replace(tokens);
+        }
         self.listeners.append(&mut listeners);
         self.config = config;
         self.alerts.configure(&self.config.alerts);
@@ -70,7 +72,7 @@ impl Driver {
                 }
             }
         }
-        self.take_over_tls(tls, Vec::new());
+        self.take_over_tls(tls, troubles);
     }
 
     /// What the journal knows of a pair of the first configuration: under its name, or under one that is there no more.

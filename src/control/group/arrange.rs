@@ -5,23 +5,50 @@ use crate::{
     config::{self, Config, ConfigErrors},
     control::{
         orders::OrderError,
-        reload::{self, Running},
+        reload::{self, Files, Running},
         seats::{Layout, Permit, SeatOrder, SeatPart},
-        sync::{Copy, Declined, Known, NotApplied, SeatStore, Settings, Update, merged},
+        sync::{Copy, Declined, Known, NotApplied, SeatStore, Settings, Update, merged, others_words},
     },
     decide::effect::PairRecord,
-    model::{Epoch, NodeName, PairName, RouteName, causes::chain, file, group::InterfaceAddress},
+    model::{Epoch, NodeName, PairName, RouteName, causes::chain, group::InterfaceAddress},
 };
 use std::{
     collections::BTreeSet,
-    io,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// Of a configuration file.
-const MOST_BYTES: u64 = 4 << 20;
+/// How a new configuration is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// By `reload`: files are read anew, and unless it is forced no server may have moved.
+    Reload { force: bool },
+    /// With a copy that is new to this node: its files must be here.
+    Taken,
+    /// By what happens in the group: what was loaded before counts.
+    Kept,
+    /// The same with settings that are new, and no server may have moved.
+    KeptCarefully,
+}
+
+impl How {
+    fn is_careful(self) -> bool {
+        matches!(self, Self::Reload { force: false } | Self::KeptCarefully)
+    }
+
+    /// Were the files it names looked for before?
+    fn is_known(self) -> bool {
+        matches!(self, Self::Kept | Self::KeptCarefully)
+    }
+
+    fn files(self) -> Files {
+        if matches!(self, Self::Reload { .. }) { Files::Anew } else { Files::Kept }
+    }
+}
 
 /// What every change needs.
 #[derive(Debug, Clone)]
@@ -29,6 +56,8 @@ pub(super) struct Arranger {
     pub(super) me: NodeName,
     /// This node's configuration file.
     pub(super) source: PathBuf,
+    /// What it said when it was taken last: only `reload` and a start read it. What becomes of it meanwhile keeps no seat from being served.
+    pub(super) own: Arc<Mutex<String>>,
     pub(super) state_dir: PathBuf,
     pub(super) shared_address: Option<InterfaceAddress>,
     /// Who writes holds it while the disk works: in blocking tasks only.
@@ -65,7 +94,7 @@ impl Arranger {
     /// Runs all that is known.
     pub(super) async fn arrange(&self) -> Result<Vec<String>, String> {
         let _turn = self.turn.lock().await;
-        self.arrange_now(Vec::new(), None, false).await.map_err(|error| error.to_string())
+        self.arrange_now(Vec::new(), None, How::Kept).await.map_err(|error| error.to_string())
     }
 
     /// Runs all that is known, with these copies in place of what is known of their seats, and this seat opened.
@@ -73,7 +102,7 @@ impl Arranger {
         &self,
         news: Vec<Copy>,
         open: Option<(NodeName, Permit)>,
-        careful: bool,
+        how: How,
     ) -> Result<Vec<String>, OrderError> {
         let (reply, running) = oneshot::channel();
         let _stopping = self.driver.send(SeatOrder::Snapshot(reply)).await;
@@ -84,7 +113,7 @@ impl Arranger {
         let mut opened = self.open_seats().clone();
         opened.extend(open.iter().map(|(seat, _)| seat.clone()));
         let this = self.clone();
-        let planned = move || this.plan(&running, &copies, &opened, careful);
+        let planned = move || this.plan(&running, &copies, &opened, how);
         let planned = tokio::task::spawn_blocking(planned).await.map_err(|_| OrderError::Stopping)?;
         let (plan, layout) = planned?;
         let (reply, installed) = oneshot::channel();
@@ -98,15 +127,16 @@ impl Arranger {
         running: &Running,
         copies: &[Copy],
         opened: &BTreeSet<NodeName>,
-        careful: bool,
+        how: How,
     ) -> Result<(reload::Plan, Layout), OrderError> {
         let bad = |error: &dyn std::error::Error| OrderError::BadConfig(chain(error));
-        let own = self.own_text().map_err(|error| bad(&error))?;
+        let own = self.own_text();
         let parts = copies.iter().map(|copy| (&copy.seat, copy.settings.as_str()));
         let text = merged(&own, &self.me, parts).map_err(|error| bad(&error))?;
-        let config = config::parse(&text, &self.source).map_err(|errors| self.blame(&own, &errors))?;
+        let parse = if how.is_known() { config::parse_running } else { config::parse };
+        let config = parse(&text, &self.source).map_err(|errors| blame(&errors))?;
         let layout = self.layout(copies, &config);
-        if careful {
+        if how.is_careful() {
             let moved = reload::moved_servers(running, &config);
             if !moved.is_empty() {
                 return Err(OrderError::Refused(moved.join("\n")));
@@ -114,19 +144,7 @@ impl Arranger {
         }
         let opens =
             |route: &RouteName| layout.iter().any(|(seat, part)| opened.contains(seat) && part.routes.contains(route));
-        Ok((reload::plan_copied(running, config, &opens)?, layout))
-    }
-
-    /// What is wrong, with its place if this node's file by itself is to blame: the whole stands in no file.
-    fn blame(&self, own: &str, whole: &ConfigErrors) -> OrderError {
-        OrderError::BadConfig(match config::parse(own, &self.source) {
-            Err(errors) => errors.to_string(),
-            Ok(_) => {
-                let findings = whole.findings().iter();
-                let lines: Vec<_> = findings.map(|its| format!("{}: {}; {}", its.key, its.reason, its.mend)).collect();
-                lines.join("\n")
-            }
-        })
+        Ok((reload::plan_copied(running, config, how.files(), &opens)?, layout))
     }
 
     fn layout(&self, copies: &[Copy], config: &Config) -> Layout {
@@ -142,9 +160,9 @@ impl Arranger {
         copies.iter().map(|copy| (copy.seat.clone(), part(copy))).collect()
     }
 
-    pub(super) fn own_text(&self) -> io::Result<String> {
-        let bytes = file::read(&self.source, MOST_BYTES)?;
-        String::from_utf8(bytes).map_err(io::Error::other)
+    /// What this node's file said when it was taken last.
+    pub(super) fn own_text(&self) -> String {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The seat is this node's to serve under `epoch`: its routes are opened with its newest settings.
@@ -155,16 +173,28 @@ impl Arranger {
         permit: Permit,
     ) -> Result<Option<InterfaceAddress>, String> {
         let _turn = self.turn.lock().await;
-        let new = if seat == self.me { self.new_in_file().await? } else { None };
-        let copy = match (self.known().get(&seat).cloned(), &new) {
+        let mut new = if seat == self.me { self.new_in_file().await? } else { None };
+        let known = self.known().get(&seat).cloned();
+        let opens = Some((seat.clone(), permit.clone()));
+        if let (Some(copy), Some(settings)) = (&known, &new) {
+            let copy = Copy { settings: settings.text().into(), ..copy.clone() };
+            if let Err(error) = self.arrange_now(vec![copy], opens.clone(), How::KeptCarefully).await {
+                // What was served until now can be served.
+                self.file_behind.store(true, Relaxed);
+                let why = others_words(&error.to_string());
+                self.event("file_refused", true, format!("what is new in this node's file can't be served: {why}"))
+                    .await;
+                new = None;
+            }
+        }
+        let copy = match (known, &new) {
             (Some(copy), None) => copy,
             (Some(copy), Some(settings)) => Copy { settings: settings.text().into(), ..copy },
             (None, Some(settings)) => Copy::first(seat.clone(), settings, self.me.clone()),
             (None, None) => return Err(format!("nothing was ever copied of seat {seat}")),
         };
         let address = self.address_of(copy.shared_address);
-        let arranged = self.arrange_now(vec![copy], Some((seat.clone(), permit.clone())), false).await;
-        arranged.map_err(|error| error.to_string())?;
+        self.arrange_now(vec![copy], opens, How::Kept).await.map_err(|error| error.to_string())?;
         self.open_seats().insert(seat.clone());
         if !permit.holds() {
             self.open_seats().remove(&seat);
@@ -201,7 +231,7 @@ impl Arranger {
         }
         let same = known.as_ref().is_some_and(|known| known.settings == copy.settings);
         if !same {
-            let arranged = self.arrange_now(vec![copy.clone()], None, false).await;
+            let arranged = self.arrange_now(vec![copy.clone()], None, How::Taken).await;
             arranged.map_err(|error| format!("it can't be served here: {error}"))?;
         }
         let (this, taken) = (self.clone(), copy.clone());
@@ -261,7 +291,7 @@ impl Arranger {
             }
         });
         let _stopping = forgotten.await;
-        if let Err(error) = self.arrange_now(Vec::new(), None, false).await {
+        if let Err(error) = self.arrange_now(Vec::new(), None, How::Kept).await {
             self.event("seats_refused", true, format!("what was copied could not be let go: {error}")).await;
         }
     }
@@ -271,4 +301,11 @@ impl Arranger {
         let own = self.shared_address.as_ref()?;
         Some(InterfaceAddress { address: seats.unwrap_or(own.address), interface: own.interface.clone() })
     }
+}
+
+/// What is wrong with a whole that stands in no file.
+fn blame(whole: &ConfigErrors) -> OrderError {
+    let lines: Vec<_> =
+        whole.findings().iter().map(|its| format!("{}: {}; {}", its.key, its.reason, its.mend)).collect();
+    OrderError::BadConfig(lines.join("\n"))
 }

@@ -1,8 +1,9 @@
 //! What operators wrote about seats: in this node's own file, of the seat that is its own; in `state_dir/seats/NAME.toml`, of another
 //! node's seat that this one holds. `reload` takes both; only who holds a seat writes it (design §4).
 
-use super::arrange::Arranger;
+use super::arrange::{Arranger, How};
 use crate::{
+    config,
     control::{
         disk,
         orders::OrderError,
@@ -11,7 +12,11 @@ use crate::{
     model::{NodeName, causes::chain, revision::Revision},
 };
 use serde::{Deserialize, Serialize};
-use std::{fs, path::PathBuf, sync::atomic::Ordering::Relaxed};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{PoisonError, atomic::Ordering::Relaxed},
+};
 
 /// The settings of this node's own seat as they were taken from its file last, and what they became.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +41,23 @@ impl Arranger {
     /// The configuration file is read again, and the files of seats that are held for other nodes.
     pub(super) async fn reload(&self, force: bool) -> Result<Vec<String>, OrderError> {
         let _turn = self.turn.lock().await;
+        let source = self.source.clone();
+        let read = move || config::read_again(&source).map_err(|errors| OrderError::BadConfig(errors.to_string()));
+        let text = tokio::task::spawn_blocking(read).await.map_err(|_| OrderError::Stopping)??;
+        let before = self.take_text(text);
+        let reloaded = self.reload_taken(force).await;
+        if reloaded.is_err() {
+            self.take_text(before);
+        }
+        reloaded
+    }
+
+    /// What counts as this node's file from now on; returns what did.
+    fn take_text(&self, text: String) -> String {
+        std::mem::replace(&mut *self.own.lock().unwrap_or_else(PoisonError::into_inner), text)
+    }
+
+    async fn reload_taken(&self, force: bool) -> Result<Vec<String>, OrderError> {
         let this = self.clone();
         let edited = tokio::task::spawn_blocking(move || this.edited(force)).await;
         let edited = edited.map_err(|_| OrderError::Stopping)??;
@@ -43,7 +65,7 @@ impl Arranger {
             let known = self.known().get(seat).cloned()?;
             Some(Copy { settings: settings.text().into(), ..known })
         };
-        let changes = self.arrange_now(edited.iter().filter_map(copy).collect(), None, !force).await?;
+        let changes = self.arrange_now(edited.iter().filter_map(copy).collect(), None, How::Reload { force }).await?;
         let this = self.clone();
         let write = move || {
             edited.iter().try_for_each(|(seat, settings)| this.store().write_settings(seat, settings).map(drop))?;
@@ -126,7 +148,7 @@ impl Arranger {
 
     fn own_settings(&self) -> Result<Own, OrderError> {
         let bad = |error: &dyn std::error::Error| OrderError::BadConfig(chain(error));
-        let settings = Settings::of(&self.own_text().map_err(|error| bad(&error))?).map_err(|error| bad(&error))?;
+        let settings = Settings::of(&self.own_text()).map_err(|error| bad(&error))?;
         let Some(known) = self.known().get(&self.me).cloned() else { return Ok(Own::Changed(settings)) };
         let Some(head) = known.lineage.head() else { return Ok(Own::Changed(settings)) };
         if known.settings == settings.text() {
@@ -149,7 +171,7 @@ impl Arranger {
     /// What the file says now is what is known now, or came before it.
     pub(super) fn remember_import(&self) {
         let imported = || {
-            let settings = Settings::of(&self.own_text().ok()?).ok()?;
+            let settings = Settings::of(&self.own_text()).ok()?;
             let known = self.known().get(&self.me).cloned()?;
             (known.settings == settings.text()).then_some(())?;
             self.file_behind.store(false, Relaxed);

@@ -11,11 +11,9 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
-    fs::File,
     path::{Path, PathBuf},
     time::Duration,
 };
-use toml::{Table, Value};
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const SAID_AFTER: Duration = Duration::from_secs(3);
@@ -23,9 +21,6 @@ const ALERT_AFTER: Duration = Duration::from_secs(10);
 
 /// Bytes; a takeover writes some kilobytes.
 const LEAST_ROOM: u64 = 64 * 1024;
-
-/// The files that a seat's TLS needs, by the keys that name them.
-const FILES: [&str; 4] = ["ca", "cert", "client_ca", "key"];
 
 /// What is known of it.
 #[derive(Debug, Default)]
@@ -43,7 +38,6 @@ pub(super) struct Fitness {
 struct Needs {
     seat: NodeName,
     address: Option<InterfaceAddress>,
-    files: Vec<PathBuf>,
     state_dir: PathBuf,
     /// What is missing whatever is found.
     lacks: Option<String>,
@@ -88,7 +82,6 @@ impl Group {
         let others = |seat: &NodeName| {
             self.machine.seats().any(|(name, its)| name == seat && its.holder.as_ref().is_some_and(|by| *by != self.me))
         };
-        let folder = self.arranger.source.parent().unwrap_or(Path::new("."));
         let known = self.arranger.known();
         let wanted = known.values().filter(|copy| self.machine.has_use_for(&self.me, &copy.seat) && others(&copy.seat));
         let needs = wanted.map(|copy| {
@@ -98,7 +91,6 @@ impl Group {
                 seat: copy.seat.clone(),
                 address,
                 state_dir: self.state_dir.clone(),
-                files: files(&copy.settings).into_iter().map(|file| folder.join(file)).collect(),
                 lacks: moves.map(|moves| {
                     format!("the seat's address is {moves}, and this node has no group.shared_address to say on which interface")
                 }),
@@ -140,13 +132,8 @@ fn unfit(node: &NodeName, seat: &NodeName) -> AlertKey {
 
 /// Looks at the host. Blocks; must be called within a runtime.
 fn found(needs: &Needs) -> Vec<String> {
-    let missing = |file: &PathBuf| {
-        let error = File::open(file).err()?;
-        Some(format!("{} can't be read: {error}", file.display()))
-    };
     let address = needs.address.as_ref().and_then(hindrance);
-    let files = needs.files.iter().filter_map(missing);
-    needs.lacks.iter().cloned().chain(address).chain(no_room(&needs.state_dir)).chain(files).collect()
+    needs.lacks.iter().cloned().chain(address).chain(no_room(&needs.state_dir)).collect()
 }
 
 /// A takeover has to be stored before it is acted on.
@@ -154,36 +141,4 @@ fn no_room(state_dir: &Path) -> Option<String> {
     let disk = rustix::fs::statvfs(state_dir).ok()?;
     (disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST_ROOM)
         .then(|| format!("the disk of {} is full", state_dir.display()))
-}
-
-/// The files that a seat's settings name for TLS.
-fn files(settings: &str) -> Vec<String> {
-    let table: Table = settings.parse().unwrap_or_default();
-    let parts = ["pairs", "routes"].iter().filter_map(|part| table.get(*part)?.as_table());
-    let tls = parts.flat_map(|part| part.values()).filter_map(|its| its.get("tls"));
-    let mut files = Vec::new();
-    tls.for_each(|tls| name_files(tls, &mut files));
-    files.sort();
-    files.dedup();
-    files
-}
-
-fn name_files(tls: &Value, files: &mut Vec<String>) {
-    let named = FILES.iter().filter_map(|key| tls.get(key)?.as_str());
-    files.extend(named.map(Into::into));
-    let more = tls.get("certs").and_then(Value::as_array);
-    more.into_iter().flatten().for_each(|one| name_files(one, files));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_files_of_tls_are_those_that_pairs_and_routes_name() {
-        let settings = "[pairs.V]\ntls = { ca = \"ca.pem\", names = [\"V\"] }\n[routes.r]\npair = \"V\"\n\
-                        [routes.r.tls]\ncert = \"r.pem\"\nkey = \"r.key\"\ncerts = [{ cert = \"s.pem\", key = \"r.key\" }]\n";
-        assert_eq!(files(settings), ["ca.pem", "r.key", "r.pem", "s.pem"]);
-        assert_eq!(files("[routes.r]\npair = \"V\"\n"), [""; 0]);
-    }
 }

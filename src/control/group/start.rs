@@ -5,7 +5,7 @@ use super::{
     hindrance::Hindrances, joining::Joining, pulls::Pulls, record, series::Series,
 };
 use crate::{
-    config::Config,
+    config::{self, Config},
     control::{
         address::lifetime,
         clock::Clock,
@@ -58,6 +58,9 @@ pub struct GroupParts {
 /// Why the group can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum GroupError {
+    /// The configuration file, which was read a moment ago.
+    #[error("the configuration file was changed while the node started")]
+    Source(#[source] config::ConfigErrors),
     /// The pairing key.
     #[error("group.pairing_key_file")]
     Key(#[from] crate::model::pairing_key::PairingKeyError),
@@ -87,22 +90,15 @@ pub struct Ready {
 pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Ready, GroupError> {
     let GroupParts { clock, metrics, driver, from_driver, stop } = parts;
     let state_dir = config.node.state_dir.clone();
+    let own = config::read_again(&config.source).map_err(GroupError::Source)?;
     let store = SeatStore::open(&state_dir)?;
     let stored = record::load(&state_dir)?;
     let damaged = matches!(stored, Stored::Unreadable);
     let (asked_out, asked) = mpsc::channel(REQUESTS);
     let (events_out, events) = mpsc::channel(EVENTS);
     let saying = Saying { role: spec.role, state: NodeStateName::Offline, claims: Vec::new() };
-    let peer_spec = PeerSpec {
-        node: config.node.name.clone(),
-        version: env!("CARGO_PKG_VERSION").into(),
-        state_dir: state_dir.clone(),
-        listen: spec.peer_listen,
-        heartbeat: spec.heartbeat,
-        key: PairingKey::load(&spec.pairing_key_file)?,
-        beacons: spec.shared_address.clone(),
-    };
-    let links = Arc::new(PeerLinks::start(peer_spec, saying, sync::router(asked_out), events_out)?);
+    let links = PeerLinks::start(peer_spec(config, spec)?, saying, sync::router(asked_out), events_out)?;
+    let links = Arc::new(links);
     let peers = links.peers().borrow().iter().map(|peer| (peer.node.clone(), peer.role)).collect();
     let start = Start {
         me: config.node.name.clone(),
@@ -115,7 +111,7 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
     let now = clock.now();
     let machine = NodeMachine::new(start, now);
     let (requests_out, requests) = mpsc::channel::<GroupRequest>(REQUESTS);
-    let arranger = arranger(config, spec, store, driver.clone());
+    let arranger = arranger(config, own, spec, store, driver.clone());
     let (view, shown) = watch::channel(Arc::new(nothing_yet(spec, &links)));
     let group = Group {
         me: config.node.name.clone(),
@@ -164,10 +160,29 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
     Ok(Ready { orders: GroupOrders::new(requests_out, shown), task: tokio::spawn(group.run(inbox)) })
 }
 
-fn arranger(config: &Config, spec: &GroupSpec, store: SeatStore, driver: mpsc::Sender<SeatOrder>) -> Arranger {
+fn peer_spec(config: &Config, spec: &GroupSpec) -> Result<PeerSpec, GroupError> {
+    Ok(PeerSpec {
+        node: config.node.name.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        state_dir: config.node.state_dir.clone(),
+        listen: spec.peer_listen,
+        heartbeat: spec.heartbeat,
+        key: PairingKey::load(&spec.pairing_key_file)?,
+        beacons: spec.shared_address.clone(),
+    })
+}
+
+fn arranger(
+    config: &Config,
+    own: String,
+    spec: &GroupSpec,
+    store: SeatStore,
+    driver: mpsc::Sender<SeatOrder>,
+) -> Arranger {
     Arranger {
         me: config.node.name.clone(),
         source: config.source.clone(),
+        own: Arc::new(Mutex::new(own)),
         state_dir: config.node.state_dir.clone(),
         shared_address: spec.shared_address.clone(),
         known: store.known(),

@@ -159,7 +159,8 @@ fn understood<T: DeserializeOwned>(node: &NodeName, answer: &Answer) -> Result<T
     serde_json::from_slice(&answer.body).map_err(|source| SyncError::NotUnderstood { node: node.clone(), source })
 }
 
-/// Another machine's words, for a page, a log and a mail.
+/// Another machine's words, for a page, a log and a mail: one line.
 pub fn others_words(text: &str) -> String {
-    plain(&text.chars().take(LONGEST_WORDS).collect::<String>()).into_owned()
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    plain(&lines.join(" ").chars().take(LONGEST_WORDS).collect::<String>()).into_owned()
 }

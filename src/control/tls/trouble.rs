@@ -24,11 +24,19 @@ pub struct Trouble {
     file: Option<PathBuf>,
     reason: String,
     mend: &'static str,
+    /// What was loaded for the very same settings is used instead.
+    replaced: bool,
 }
 
 impl Trouble {
-    pub(super) fn new(owner: Owner, error: &SetupError) -> Self {
-        Self { owner, file: error.file().map(Path::to_path_buf), reason: chain(error), mend: error.mend() }
+    pub(super) fn new(owner: Owner, error: &SetupError, replaced: bool) -> Self {
+        Self { owner, file: error.file().map(Path::to_path_buf), reason: chain(error), mend: error.mend(), replaced }
+    }
+
+    /// Is what was loaded for the very same settings used instead? Else nothing is, or what other settings asked for.
+    #[must_use]
+    pub fn is_replaced(&self) -> bool {
+        self.replaced
     }
 
     /// All of them as mistakes in `config`, which names the files.
