@@ -127,6 +127,8 @@ pub struct SeatStatus {
     pub reason: crate::model::seat::SeatReason,
     /// This node holds it by its record and has to show before it serves that nobody else does; what that fails by.
     pub hindrance: Option<SeatRefusal>,
+    /// Why this node does not take it over by itself: what was found last, or would be.
+    pub held_back: Option<SeatRefusal>,
 }
 
 impl NodeMachine {
@@ -205,9 +207,16 @@ impl NodeMachine {
                 synced: self.synced.get(name).copied(),
                 reason: seat.reason,
                 hindrance: seat.hindrance.filter(|_| matches!(seat.phase, Phase::Entering(_))),
+                held_back: self.held_back(name).or(seat.held_back),
             };
             (name, status)
         })
+    }
+
+    /// Is a node heard to serve it?
+    #[must_use]
+    pub fn is_served_elsewhere(&self, now: Time, seat: &NodeName) -> bool {
+        self.heard_holder(now, seat).is_some()
     }
 
     /// Is a copy of the seat of use on that node: may it take it over, or is it its own?

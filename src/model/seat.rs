@@ -111,6 +111,20 @@ labelled! {
         /// Which of the two shall stop is the operator's to say (`B14`).
         BothServe = "both_serve": "both are primary nodes and serve: order `group role backup --force` on the one that shall not",
         /// The disk.
-        NotStored = "not_stored": "the record could not be stored, so nothing was changed; try again",
+        NotStored = "not_stored": "this node could not store its record, so nothing was changed: look at its disk (`failback status` says more)",
+        /// The other one's.
+        NotStoredThere = "not_stored_there": "the other node could not store its record, so nothing was changed: look at its disk (`failback status` there says more)",
+    }
+}
+
+impl SeatRefusal {
+    /// The same as the node sees it to which it is told: what is ours is the other's there.
+    #[must_use]
+    pub fn as_told(self) -> Self {
+        match self {
+            Self::NotStored => Self::NotStoredThere,
+            Self::NotStoredThere => Self::NotStored,
+            other => other,
+        }
     }
 }

@@ -66,11 +66,28 @@ fn g6_a_holder_whose_disk_is_full_refuses_to_reverse_and_goes_on_serving() {
     rig.synced_from_b(&rig.a);
     let full = rig.b.fill_disk();
     let said = rig.b.refuses(&["reverse", "A"]);
-    assert!(said.contains("could not be stored"), "{said}");
+    assert!(said.contains("could not store its record"), "{said}");
     throughout(Duration::from_secs(3), "it goes on serving", || rig.serves().as_deref() == Some("AGG_P"));
     full.make_room();
     rig.b.order(&["reverse", "A"]);
     rig.a.until_serves(&rig.a);
+    rig.until_reached("AGG_P");
+}
+
+/// The first order finds it out, before anybody lets go.
+#[test]
+fn g3_an_order_to_take_a_seat_costs_nothing_where_the_disk_takes_nothing() {
+    let rig = Rig::joined_with(&Wishes::default(), &on_small_disk(Wishes::default()));
+    let full = rig.b.fill_disk();
+    for order in [&["takeover", "A"][..], &["takeover", "A", "--force"]] {
+        let said = rig.b.refuses(order);
+        assert!(said.contains("this node could not store its record"), "{said}");
+    }
+    assert_eq!((rig.a.told_of("seat_left"), rig.serves().as_deref()), (0, Some("AGG_P")));
+    full.make_room();
+    // It is tried each second.
+    eventually("it is taken", || rig.b.proxy.cli(&["takeover", "A"]).status.success().then_some(()));
+    rig.b.until_serves(&rig.a);
     rig.until_reached("AGG_P");
 }
 

@@ -3,8 +3,10 @@
 use super::{
     NodeMachine,
     effect::{Effect, Message, NodeRecord, Note, SeatRecord},
+    input::Order,
     state::{Entry, Phase, Promise, Seat},
     unable::Unable,
+    work::Step,
 };
 use crate::{
     decide::effect::PersistId,
@@ -63,10 +65,11 @@ impl Plan {
 
 impl NodeMachine {
     /// Sends the change to the disk; nothing of it is in force until it is there.
-    pub(super) fn persist(&mut self, plan: Plan) {
+    pub(super) fn persist(&mut self, plan: Plan) -> Option<PersistId> {
         if plan.epoch().is_some_and(|epoch| epoch > HIGHEST_EPOCH) {
             // The others would not believe it.
-            return self.give_up(plan, SeatRefusal::EpochsSpent);
+            self.give_up(plan, SeatRefusal::EpochsSpent);
+            return None;
         }
         let id = PersistId(self.next_persist);
         self.next_persist += 1;
@@ -75,6 +78,7 @@ impl NodeMachine {
         let holds = self.held_by(&record);
         self.effects.push_back(Effect::Persist(id, Box::new(record)));
         self.pending = Some(Pending { id, plan, holds });
+        Some(id)
     }
 
     /// The seats that are this node's to serve by such a record.
@@ -136,7 +140,7 @@ impl NodeMachine {
         self.retry_at = None;
         self.on_disk = holds;
         match plan {
-            Plan::Keep => {}
+            Plan::Keep => self.disk_tried(now, id),
             Plan::Take { .. } => self.commit_take(plan),
             Plan::Promise { seat, promise } => self.commit_promise(now, &seat, promise),
             Plan::Role { role, own } => self.commit_role(role, own),
@@ -155,6 +159,7 @@ impl NodeMachine {
             self.dirty = true;
             return self.refuse_if(ordered, SeatRefusal::Overtaken);
         }
+        let was = seat.home.clone();
         (seat.epoch, seat.holder, seat.reason, seat.granted) = (epoch, Some(me.clone()), reason, None);
         (seat.countdown, seat.held_back) = (0, None);
         if adopt {
@@ -169,7 +174,10 @@ impl NodeMachine {
             seat.phase = Phase::Entering(entry);
         }
         if ordered {
-            self.work_done(format!("holds seat {name} under epoch {epoch}"));
+            let swapped = adopt && self.work.as_ref().is_some_and(|work| matches!(work.order, Order::Role { .. }));
+            let own =
+                if swapped { format!("; it is its own now, and {was} is its backup node") } else { String::new() };
+            self.work_done(format!("holds seat {name} under epoch {epoch}{own}"));
         }
     }
 
@@ -236,6 +244,9 @@ impl NodeMachine {
             self.note(Note::NotStored);
         }
         self.give_up(plan, SeatRefusal::NotStored);
+        if self.work.as_ref().is_some_and(|work| work.step == Step::TryDisk(Some(id))) {
+            self.refuse(SeatRefusal::NotStored);
+        }
     }
 
     /// Nothing of it comes into force.

@@ -45,6 +45,7 @@ impl NodeMachine {
             }
             Message::Resolve => self.told_to_resolve(now),
             Message::Refuse { seat, ask, why } => {
+                let why = why.as_told();
                 let invited = self.work.as_ref().is_some_and(|work| {
                     work.seat == seat && matches!(&work.step, Step::Invite { guest } if guest == from)
                 });

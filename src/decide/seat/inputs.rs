@@ -69,7 +69,8 @@ impl NodeMachine {
             .map(|(name, peer)| (name.clone(), self.is_quiet(now, peer), self.is_near(now, peer), peer.silent))
             .collect();
         for (name, quiet, near, was) in silences {
-            let is = if was { !near } else { quiet };
+            // Who is called gone is quiet after a moment in which it was still near.
+            let is = quiet || (was && !near);
             if is == was {
                 continue;
             }

@@ -8,7 +8,7 @@ use super::{
     state::Entry,
 };
 use crate::{
-    decide::effect::Ticket,
+    decide::effect::{PersistId, Ticket},
     model::{
         Epoch, NodeName, Time,
         seat::{SeatReason, SeatRefusal},
@@ -50,6 +50,8 @@ pub(super) enum Step {
     Preflight,
     /// What changed at the holder.
     Pull,
+    /// This node's own disk: nobody lets go for one that takes nothing.
+    TryDisk(Option<PersistId>),
     /// The holder's grant.
     Ask { ask: AskId, began: Time },
     /// What the holder wrote last, before the grant is taken up.
@@ -91,6 +93,7 @@ impl NodeMachine {
         let (seat, late, step) = (work.seat.clone(), now >= work.deadline, work.step.clone());
         match step {
             Step::Store => {}
+            Step::TryDisk(None) if !late => self.try_disk(),
             _ if !self.seats.contains_key(&seat) => self.refuse(SeatRefusal::NoSuchSeat),
             Step::Invite { guest } if self.heard_holder(now, &seat).as_ref() == Some(&guest) => {
                 self.guest_came(&seat, &guest);
@@ -155,15 +158,30 @@ impl NodeMachine {
 
     /// Asks the holder for the seat.
     pub(super) fn ask_holder(&mut self, now: Time) {
-        let Some(work) = &self.work else { return };
+        self.begin_step(now, Step::TryDisk(None));
+        self.fails_with(SeatRefusal::NotStored);
+        self.try_disk();
+    }
+
+    /// Stores what is known, once the disk is free.
+    fn try_disk(&mut self) {
+        if self.retry_at.is_some() {
+            self.refuse(SeatRefusal::NotStored);
+        } else if self.pending.is_none() {
+            let id = self.persist(Plan::Keep);
+            if let Some(work) = &mut self.work {
+                work.step = Step::TryDisk(id);
+            }
+        }
+    }
+
+    /// The disk took it.
+    pub(super) fn disk_tried(&mut self, now: Time, id: PersistId) {
+        let Some(work) = self.work.as_ref().filter(|work| work.step == Step::TryDisk(Some(id))) else { return };
         let (seat, adopt, force) = (work.seat.clone(), work.adopt, work.force);
         let Some(holder) = self.who_can_give(now, &seat) else {
             return if force { self.take_by_force(now) } else { self.refuse(SeatRefusal::HolderNotHeard) };
         };
-        if self.retry_at.is_some() && !force {
-            // Nobody lets go for a node whose disk takes nothing.
-            return self.refuse(SeatRefusal::NotStored);
-        }
         let ask = self.ask_id();
         self.begin_step(now, Step::Ask { ask, began: now });
         self.fails_with(SeatRefusal::NoAnswer);

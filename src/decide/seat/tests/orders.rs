@@ -81,7 +81,7 @@ fn g4_after_a_takeover_the_states_change_and_the_roles_stay() {
 fn g6_reverse_pulls_first_then_asks_and_serves_under_a_new_epoch() {
     let mut world = displaced();
     world.order(Order::Reverse { seat: ALPHA.into() });
-    assert_eq!(world.done, ["pull", "tell"]);
+    assert_eq!(world.done, ["pull", "persist", "tell"]);
     let Some((_, Message::Want { seat, ask, adopt: false })) = world.told.pop() else { panic!("it was not asked") };
     world.other(BRAVO).claims = vec![claim(ALPHA, 2, false)];
     world.input(Input::Told(BRAVO.into(), Message::Grant { seat, ask, epoch: Epoch(3), revision: 7 }));
@@ -126,7 +126,10 @@ fn g6_who_told_a_node_to_come_learns_why_nothing_comes_of_it() {
     world.input(Input::Told(BRAVO.into(), Message::Come { seat: ALPHA.into(), adopt: false, unable: false }));
     let Some((_, Message::Want { seat, ask, .. })) = world.told.pop() else { panic!("it was not asked") };
     world.input(Input::Told(BRAVO.into(), Message::Refuse { seat, ask, why: SeatRefusal::NotStored }));
-    assert!(matches!(world.told.pop(), Some((_, Message::Refuse { why: SeatRefusal::NotStored, .. }))));
+    assert!(
+        matches!(world.told.pop(), Some((_, Message::Refuse { why: SeatRefusal::NotStoredThere, .. }))),
+        "it is our disk"
+    );
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn b8_a_holder_that_is_well_and_cannot_serve_asks_the_backup_to_come() {
     assert!(world.told.is_empty());
 
     // The backup looks whether it reaches the servers, and asks for the seat; not where an operator has to order it.
-    for (auto, done) in [(true, &["preflight", "tell"][..]), (false, &["tell"][..])] {
+    for (auto, done) in [(true, &["preflight", "persist", "tell"][..]), (false, &["tell"][..])] {
         let mut world = World::backup(auto);
         world.other(ALPHA).claims = vec![claim(ALPHA, 1, false)];
         world.run(1.0);
@@ -94,7 +94,7 @@ fn g6_a_seat_that_its_holder_cannot_serve_can_be_given_back() {
     world.run(1.0);
     world.forget();
     world.order(Order::Reverse { seat: ALPHA.into() });
-    assert_eq!(world.done, ["pull", "tell"]);
+    assert_eq!(world.done, ["pull", "persist", "tell"]);
     assert!(matches!(world.told.pop(), Some((_, Message::Want { .. }))));
 
     let mut world = World::successor();
@@ -106,9 +106,14 @@ fn g6_a_seat_that_its_holder_cannot_serve_can_be_given_back() {
 
 #[test]
 fn g3_a_node_whose_disk_takes_nothing_asks_nobody_to_let_go() {
-    let mut world = World::backup(true);
-    world.disk_full = true;
-    world.input(Input::Joined("charlie".into(), Role::Backup));
-    world.order(Order::Takeover { seat: ALPHA.into(), force: false });
-    assert_eq!((world.refusal(), world.told.len()), (SeatRefusal::NotStored, 0));
+    for (known, force) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut world = World::backup(true);
+        world.disk_full = true;
+        if known {
+            // It had something to store before.
+            world.input(Input::Joined("charlie".into(), Role::Backup));
+        }
+        world.order(Order::Takeover { seat: ALPHA.into(), force });
+        assert_eq!((world.refusal(), world.told.len()), (SeatRefusal::NotStored, 0), "{known} {force}");
+    }
 }
