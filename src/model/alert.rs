@@ -132,6 +132,8 @@ labelled! {
         NodeRecord = "node_record": "the node's record is damaged, or can't be stored",
         /// Stands: two nodes hear each other by one of their two paths only.
         PathLost = "path_lost": "one of two paths between nodes is lost",
+        /// Stands: a configured witness does not answer.
+        WitnessSilent = "witness_silent": "a witness does not answer",
         /// Stands: `takeover.command` fails, and is tried again.
         CommandFailed = "command_failed": "takeover.command fails",
         /// Somebody wanted to see whether alerts arrive.

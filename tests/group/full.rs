@@ -13,7 +13,7 @@ fn on_small_disk(wishes: Wishes) -> Wishes {
 }
 
 fn warns_of_disk(group: &GroupView) -> bool {
-    group.warnings.iter().any(|warning| warning.contains("can't write down what changed"))
+    group.warnings.iter().any(|warning| warning.contains("what changed of a seat is not on this node's disk"))
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! `exim4-daemon-light`, and a C compiler.
 
 #[cfg(test)]
+mod at_a_loss;
+#[cfg(test)]
 #[path = "../tls/authority.rs"]
 #[allow(dead_code, reason = "the webhook receiver can speak TLS, which these tests don't ask of it")]
 mod authority;

@@ -196,7 +196,10 @@ fn who_held_the_seat_before_learns_that_it_does_not_any_more_and_pulls_back_what
     let name = p.node.name.clone();
     let refused = b.node.with(|links| async move { sync::pull(&links, &name, &seat()).await }).unwrap_err();
     assert!(matches!(refused, SyncError::Said { status: 404, .. }), "{refused:?}");
-    assert_eq!(refused.to_string(), "P answers 404: this node does not hold that seat");
+    assert_eq!(
+        refused.to_string(),
+        "P answers 404: this node does not hold that seat, or could not serve it yet (`failback status` there says which)"
+    );
 }
 
 #[test]

@@ -25,8 +25,11 @@ pub(in crate::cli) fn page(pair: &PairView, its: Option<&SeatView>, now: SystemT
         lines.push(format!("Migration: {}.", moving(migration, pair.held)));
     }
     lines.push(String::new());
-    lines.extend(blockers(pair, width));
-    lines.push(String::new());
+    let not_served = its.is_some_and(|its| its.not_served.is_some());
+    if !not_served || !pair.blockers.is_empty() {
+        lines.extend(blockers(pair, width));
+        lines.push(String::new());
+    }
     let held = if pair.held > 0 { format!("; {} held", words::count(pair.held, "client")) } else { String::new() };
     lines.push(format!(
         "Sessions: {} on the primary, {} on a backup{held}.",

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     model::group::InterfaceAddress,
     net::{
-        neighbour::{Mac, claim},
+        neighbour::{Mac, claim, question},
         packet::{Wire, own_macs},
     },
 };
@@ -27,8 +27,11 @@ use tokio::{
 
 /// From one renewal to the next: two of them may fail within the shortest lifetime, one second.
 pub(super) const RENEW_EVERY: Duration = Duration::from_millis(400);
-/// A conflict is over when nobody else claimed the address for so long; longer than between two announcements of a burst.
-const QUIET: Duration = Duration::from_secs(3);
+/// While another host claims the address, it is asked for and announced so often. RFC 5227 §2.4 would have a host give in; who of two nodes
+/// must is decided elsewhere, and any other host is in the wrong.
+const DEFEND_EVERY: Duration = Duration::from_secs(1);
+/// A conflict is over when so many questions in a row were answered by nobody else.
+const QUESTIONS: u32 = 3;
 
 /// What to hold, and how.
 #[derive(Debug, Clone)]
@@ -46,7 +49,7 @@ pub struct HoldSpec {
 pub enum AddressEvent {
     /// Another host claims it, from now on (RFC 5227 §2.4). Who of the two must let go is decided elsewhere.
     Conflict(Mac),
-    /// Nobody else claimed it for some seconds; it was announced again, as caches may have followed the other.
+    /// Nobody else claims it or answers for it any more; it was announced again, as caches may have followed the other.
     ConflictOver,
     /// Somebody had removed it, or its interface was down; it is there again, and announced.
     Restored,
@@ -133,10 +136,18 @@ struct Keeper {
     events: mpsc::Sender<AddressEvent>,
     wire: Option<Wire>,
     schedule: Schedule,
-    /// Until when, if nobody else claims it again.
-    conflict: Option<Instant>,
+    conflict: Option<Conflict>,
     /// The link's [`super::kernel::Addresses::carriers`] when last seen.
     carriers: Option<u32>,
+}
+
+/// Another host claimed the address.
+#[derive(Debug, Clone, Copy)]
+struct Conflict {
+    /// When we say and ask again.
+    next: Instant,
+    /// Questions since the last claim.
+    asked: u32,
 }
 
 impl Keeper {
@@ -153,11 +164,7 @@ impl Keeper {
                     self.schedule = Schedule::burst();
                     None
                 }
-                () = until(self.conflict) => {
-                    self.conflict = None;
-                    self.schedule = Schedule::burst();
-                    Some(AddressEvent::ConflictOver)
-                }
+                () = until(self.conflict.map(|conflict| conflict.next)) => self.defend(),
                 frame = hear(self.wire.as_ref()) => self.heard(frame),
             };
             if let Some(event) = event {
@@ -212,8 +219,29 @@ impl Keeper {
             }
         };
         let other = claim(&frame, self.ip).filter(|mac| !own_macs().contains(mac))?;
-        let new = self.conflict.replace(Instant::now() + QUIET).is_none();
-        new.then_some(AddressEvent::Conflict(other))
+        if let Some(conflict) = &mut self.conflict {
+            conflict.asked = 0;
+            return None;
+        }
+        self.conflict = Some(Conflict { next: Instant::now() + DEFEND_EVERY, asked: 0 });
+        Some(AddressEvent::Conflict(other))
+    }
+
+    /// Says again whose it is, and asks who else answers. Silence counts only where the question got out.
+    fn defend(&mut self) -> Option<AddressEvent> {
+        let conflict = self.conflict.as_mut()?;
+        if conflict.asked >= QUESTIONS {
+            self.conflict = None;
+            self.schedule = Schedule::burst();
+            return Some(AddressEvent::ConflictOver);
+        }
+        conflict.next = Instant::now() + DEFEND_EVERY;
+        let asked = self.wire.as_ref().is_some_and(|wire| {
+            let said = announce(wire, self.ip, wire.mac());
+            said.and_then(|()| wire.send(&question(self.ip, wire.mac()))).is_ok()
+        });
+        conflict.asked = if asked { conflict.asked + 1 } else { 0 };
+        None
     }
 
     fn open_wire(&mut self) {

@@ -7,8 +7,11 @@ use crate::model::{
 };
 use std::{collections::BTreeMap, time::Duration};
 
-/// What is not seen for so long has ended. It takes the flutter out, and a restart needs a moment to see all of it again.
+/// What is not seen for so long has ended. It takes the flutter out.
 const ENDED_AFTER: Duration = Duration::from_secs(10);
+/// The same for what was said before a restart, which has to see it for as long again as makes an alert of it (`control/group`: a minute at
+/// most, and what is asked for).
+const RESUMED_FOR: Duration = Duration::from_secs(90);
 
 /// A change of what stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,13 +24,22 @@ pub enum Change {
 
 /// What was said to stand.
 #[derive(Debug, Default)]
-pub struct Watch(BTreeMap<AlertKey, Option<Time>>);
+pub struct Watch(BTreeMap<AlertKey, Said>);
+
+/// One of them.
+#[derive(Debug)]
+struct Said {
+    /// Since when it is not seen.
+    missed: Option<Time>,
+    /// So long it may be missed.
+    patience: Duration,
+}
 
 impl Watch {
     /// Goes on with what was said before a restart.
     #[must_use]
     pub fn resumed(standing: impl IntoIterator<Item = AlertKey>) -> Self {
-        Self(standing.into_iter().map(|key| (key, None)).collect())
+        Self(standing.into_iter().map(|key| (key, Said { missed: None, patience: RESUMED_FOR })).collect())
     }
 
     /// Was it said to stand?
@@ -39,10 +51,10 @@ impl Watch {
     /// What changed, `present` being all that stands now. The same again until [`Self::said`].
     pub fn changes(&mut self, now: Time, present: Vec<Alert>) -> Vec<Change> {
         let mut changes = Vec::new();
-        for (key, missed_since) in &mut self.0 {
+        for (key, said) in &mut self.0 {
             if present.iter().any(|alert| alert.key == *key) {
-                *missed_since = None;
-            } else if now.since(*missed_since.get_or_insert(now)) >= ENDED_AFTER {
+                *said = Said { missed: None, patience: ENDED_AFTER };
+            } else if now.since(*said.missed.get_or_insert(now)) >= said.patience {
                 changes.push(Change::Ended(key.clone()));
             }
         }
@@ -53,8 +65,12 @@ impl Watch {
     /// The change was taken.
     pub fn said(&mut self, change: &Change) {
         match change {
-            Change::Raised(alert) => drop(self.0.insert(alert.key.clone(), None)),
-            Change::Ended(key) => drop(self.0.remove(key)),
+            Change::Raised(alert) => {
+                self.0.insert(alert.key.clone(), Said { missed: None, patience: ENDED_AFTER });
+            }
+            Change::Ended(key) => {
+                self.0.remove(key);
+            }
         }
     }
 }
@@ -81,6 +97,20 @@ mod tests {
         assert_eq!(ended, [Change::Ended(one.key)]);
         watch.said(&ended[0]);
         assert_eq!(watch.changes(at(14), vec![]), []);
+    }
+
+    #[test]
+    fn what_was_said_before_a_restart_has_a_minute_to_be_seen_again() {
+        let one = alert("AGG_V");
+        let mut watch = Watch::resumed([one.key.clone()]);
+        assert_eq!(watch.changes(at(0), vec![]), []);
+        assert_eq!(watch.changes(at(75), vec![]), []);
+        assert_eq!(watch.changes(at(76), vec![one.clone()]), [], "it was told");
+        assert_eq!(watch.changes(at(80), vec![]), []);
+        assert_eq!(watch.changes(at(90), vec![]), [Change::Ended(one.key.clone())], "an end like any other");
+        let mut watch = Watch::resumed([one.key.clone()]);
+        assert_eq!(watch.changes(at(0), vec![]), []);
+        assert_eq!(watch.changes(at(90), vec![]), [Change::Ended(one.key)]);
     }
 
     #[test]

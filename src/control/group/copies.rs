@@ -9,12 +9,7 @@ use crate::{
         sync::{self, Copy, Pushed, Verdict},
     },
     decide::{effect::PairRecord, seat::input::Input},
-    model::{
-        Epoch, NodeName, PairName, Time,
-        alert::{Alert, AlertKey, AlertKind},
-        causes::chain,
-        view::group::PulledView,
-    },
+    model::{Epoch, NodeName, PairName, Time, causes::chain, view::group::PulledView},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -173,32 +168,15 @@ impl Group {
     }
 
     pub(super) fn written_down(&mut self, written: Result<(), String>) {
-        let key = AlertKey::about(AlertKind::StateNotStored, Some("seats".into()));
-        match written {
-            Ok(()) => {
-                if self.standing.remove(&key).is_some() {
-                    let arranger = self.arranger.clone();
-                    self.tasks.spawn_blocking(move || {
-                        arranger.remember_import();
-                        Done::Nothing
-                    });
-                    self.event("written_down", false, "what is known of the seats is on this node's disk again".into());
-                }
-            }
-            Err(why) => {
-                self.copies.write_at = Some(self.clock.now() + WRITE_AGAIN);
-                if !self.standing.contains_key(&key) {
-                    let message = format!("what changed of a seat is not on this node's disk: {why}");
-                    self.event("not_written_down", true, message.clone());
-                    self.stand(Alert::new(
-                        key,
-                        wall_now(),
-                        format!("{} can't write down what changed", self.me),
-                        format!("{message}. The other nodes get it nevertheless."),
-                        "make room on the disk of `state_dir`; it is tried again".into(),
-                    ));
-                }
-            }
+        if written.is_err() {
+            self.copies.write_at = Some(self.clock.now() + WRITE_AGAIN);
+        }
+        if self.seats_stored(written) {
+            let arranger = self.arranger.clone();
+            self.tasks.spawn_blocking(move || {
+                arranger.remember_import();
+                Done::Nothing
+            });
         }
     }
 

@@ -57,6 +57,12 @@ impl Doubts {
 }
 
 impl Group {
+    /// What is not so any more, and whose end is told otherwise.
+    pub(super) fn forget_doubts(&mut self, which: impl Fn(&AlertKey) -> bool) {
+        self.doubts.0.retain(|key, _| !which(key));
+        self.standing.retain(|key, _| !which(key));
+    }
+
     /// Takes in all that stand now.
     pub(super) fn weigh(&mut self, now: Time, doubts: Vec<Doubt>) {
         let over = |key: &AlertKey| doubts.iter().all(|doubt| doubt.key != *key);

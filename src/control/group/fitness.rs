@@ -29,8 +29,24 @@ pub(super) struct Fitness {
     looking: bool,
     /// What each seat would fail by, as the last look found it.
     found: BTreeMap<NodeName, Vec<String>>,
+    /// Why nothing can be done with this node's own shared address.
+    own_address: Option<String>,
     /// Why what was copied can't be run, not even to watch it.
     pub(super) unarranged: Option<String>,
+}
+
+impl Fitness {
+    /// Why nothing can be done with this node's own shared address.
+    pub(super) fn own_address(&self) -> Option<&str> {
+        self.own_address.as_deref()
+    }
+}
+
+/// What the host was found to be like.
+#[derive(Debug)]
+pub(super) struct Look {
+    own_address: Option<String>,
+    seats: BTreeMap<NodeName, Vec<String>>,
 }
 
 /// What a seat needs of this node.
@@ -51,17 +67,19 @@ impl Group {
             return;
         }
         (self.fitness.looked, self.fitness.looking) = (now, true);
-        let needs = self.needs();
-        self.tasks
-            .spawn_blocking(move || Done::Looked(needs.iter().map(|its| (its.seat.clone(), found(its))).collect()));
+        let (needs, own) = (self.needs(), self.spec.shared_address.clone());
+        self.tasks.spawn_blocking(move || {
+            let seats = needs.iter().map(|its| (its.seat.clone(), found(its))).collect();
+            Done::Looked(Look { own_address: own.as_ref().and_then(hindrance), seats })
+        });
         if self.fitness.unarranged.is_some() {
             self.arrange();
         }
     }
 
-    pub(super) fn looked(&mut self, found: BTreeMap<NodeName, Vec<String>>) {
+    pub(super) fn looked(&mut self, found: Look) {
         self.fitness.looking = false;
-        self.fitness.found = found;
+        (self.fitness.own_address, self.fitness.found) = (found.own_address, found.seats);
     }
 
     /// Runs all that is known; said once if that fails, and tried again.

@@ -1,15 +1,10 @@
 //! What keeps this node from serving a seat that it holds by its record: said once for each change, and an alert while it stands.
 
-use super::{Group, doubts::Doubt, record, standing::not_served};
+use super::{Group, doubts::Doubt, standing::not_served};
 use crate::{
-    control::{address::probe::Ownership, clock::wall_now},
+    control::address::probe::Ownership,
     decide::seat::SeatStatus,
-    model::{
-        NodeName,
-        alert::{Alert, AlertKey, AlertKind},
-        seat::SeatRefusal,
-        view::group::GroupView,
-    },
+    model::{NodeName, seat::SeatRefusal},
 };
 use std::{collections::BTreeMap, time::Duration};
 
@@ -27,6 +22,13 @@ pub(super) struct Hindrances {
     probes: BTreeMap<NodeName, Ownership>,
     /// The seats whose routes or address could not be brought up, and why.
     pub(super) failing: BTreeMap<NodeName, String>,
+}
+
+impl Hindrances {
+    /// Who has the seat's address, as the last probe found it.
+    pub(super) fn owner(&self, seat: &NodeName) -> Option<&Ownership> {
+        self.probes.get(seat)
+    }
 }
 
 impl Group {
@@ -65,50 +67,6 @@ impl Group {
             })
         };
         self.machine.seats().filter_map(doubt).collect()
-    }
-
-    /// The node's record was stored, or could not be: what that means is said once.
-    pub(super) fn record_stored(&mut self, result: &Result<(), String>) {
-        let key = AlertKey::about(AlertKind::NodeRecord, Some("not stored".into()));
-        match result {
-            Ok(()) if self.standing.remove(&key).is_some() => {
-                self.event("node_stored", false, "the node's record is stored again".into());
-            }
-            Err(why) if !self.standing.contains_key(&key) => {
-                let file = record::path(&self.state_dir);
-                let message = format!("the node's record can't be stored, so no seat changes hands here: {why}");
-                self.event("node_not_stored", true, message.clone());
-                let title = format!("{} can't store what it knows of seats", self.me);
-                let advice = format!("look at the disk of {}; it is tried again every second", file.display());
-                self.stand(Alert::new(key, wall_now(), title, format!("{message}."), advice));
-            }
-            _ => {}
-        }
-    }
-
-    /// A damaged record stands until it is known of every seat who holds it.
-    pub(super) fn mind_damage(&mut self, view: &GroupView) {
-        let key = AlertKey::about(AlertKind::NodeRecord, Some("damaged".into()));
-        let settled = !view.seats.is_empty() && view.seats.iter().all(|seat| seat.holder.is_some());
-        let was = self.damaged;
-        self.damaged &= !settled;
-        if was && !self.standing.contains_key(&key) {
-            let file = record::path(&self.state_dir);
-            let message = format!(
-                "the node's record ({}) was damaged: no seat is served here before an operator orders it",
-                file.display()
-            );
-            self.event("node_damaged", true, message.clone());
-            let title = format!("the record of {} is damaged", self.me);
-            let advice = format!(
-                "if no other node serves the seat: failback group resolve; the damaged file is kept as {}",
-                file.with_extension("damaged").display()
-            );
-            self.stand(Alert::new(key.clone(), wall_now(), title, format!("{message}."), advice));
-        }
-        if !self.damaged {
-            self.standing.remove(&key);
-        }
     }
 
     /// In words; and whether that is so, instead of only not shown yet.

@@ -1,10 +1,9 @@
 //! What happens around a node, turned into inputs of its machine.
 
-use super::{Done, Group, newest, standing::address_conflict};
+use super::{Done, Group, newest};
 use crate::{
     control::{
         address::{AddressEvent, Loss, probe::Ownership},
-        clock::wall_now,
         orders::OrderError,
         peer::PeerEvent,
         seats::{FromDriver, SeatOrder},
@@ -19,7 +18,6 @@ use crate::{
     },
     model::{
         HostPort, NodeName,
-        alert::Alert,
         causes::chain,
         group::HeartbeatPath,
         view::{OrderAnswer, ReloadAnswer},
@@ -166,6 +164,7 @@ impl Group {
             Done::Fallback(events, event) => self.fallback_says(events, event),
             Done::About(node, about) => drop(self.about.insert(node, about)),
             Done::Looked(found) => self.looked(found),
+            Done::Testified(testimony) => self.testified(testimony),
             Done::Arranged(failed) => self.arranged(failed),
             Done::Changed => self.served().iter().for_each(|seat| self.was_written(seat)),
             Done::Left => self.leaving = false,
@@ -173,28 +172,9 @@ impl Group {
     }
 
     fn address_says(&mut self, seat: &NodeName, event: AddressEvent) {
-        let key = address_conflict(seat);
         match event {
-            AddressEvent::Conflict(mac) => {
-                let message = format!("another host ({mac}) claims the shared address of seat {seat}");
-                self.event("address_conflict", true, message.clone());
-                let alert = Alert::new(
-                    key.clone(),
-                    wall_now(),
-                    format!("the address of seat {seat} is claimed twice"),
-                    format!("{message}."),
-                    "find the host with that hardware address; `failback status` shows who holds the seat".into(),
-                );
-                self.standing.insert(key, alert);
-            }
-            AddressEvent::ConflictOver => {
-                self.event(
-                    "address_conflict_over",
-                    false,
-                    format!("the shared address of seat {seat} is claimed once"),
-                );
-                self.standing.remove(&key);
-            }
+            AddressEvent::Conflict(mac) => self.claimed(seat, Some(mac)),
+            AddressEvent::ConflictOver => self.claimed(seat, None),
             AddressEvent::Restored => {
                 self.event(
                     "address_restored",

@@ -29,6 +29,8 @@ mod record;
 mod series;
 mod standing;
 mod start;
+mod succession;
+mod troubles;
 mod view;
 mod words;
 
@@ -116,8 +118,10 @@ enum Done {
     FallbackAsked(Ownership),
     Fallback(mpsc::Receiver<AddressEvent>, AddressEvent),
     About(NodeName, sync::About),
+    /// What the configured witnesses said, asked for no reason.
+    Testified(super::witness::Testimony),
     /// What each seat that is not held here would fail by.
-    Looked(BTreeMap<NodeName, Vec<String>>),
+    Looked(fitness::Look),
     /// All that is known runs, or why not.
     Arranged(Option<String>),
     Changed,
@@ -152,11 +156,13 @@ struct Group {
     pulls: pulls::Pulls,
     joining: joining::Joining,
     hindrances: hindrance::Hindrances,
+    troubles: troubles::Troubles,
     fitness: fitness::Fitness,
     doubts: doubts::Doubts,
     series: series::Series,
     /// Nodes to which there is no peer link from here, and why.
     links_down: BTreeMap<NodeName, String>,
+    silent_since: BTreeMap<NodeName, Time>,
     at_odds_since: Option<Time>,
     /// When this node began to serve each seat.
     served_since: BTreeMap<NodeName, Time>,
@@ -166,8 +172,6 @@ struct Group {
     told: BTreeMap<crate::model::alert::AlertKey, Alert>,
     view: watch::Sender<Arc<GroupView>>,
     leaving: bool,
-    /// The node's record could not be read, and no operator has said since who serves.
-    damaged: bool,
     holders: BTreeMap<NodeName, Option<NodeName>>,
     started: Time,
     asked_about: Time,
@@ -261,6 +265,7 @@ impl Group {
         self.mind_fallback();
         self.ask_about_all();
         self.look_at_fitness();
+        self.look_at_witnesses();
         self.run_what_failed();
         self.pull_what_is_due();
         self.push_what_waits();

@@ -28,6 +28,16 @@ impl Group {
         }
     }
 
+    /// Who has died is heard by both paths no more, and that is told as what it is.
+    pub(super) fn forget_paths_of_the_silent(&mut self) {
+        let heard = self.heard();
+        let of_silent = |key: &AlertKey| {
+            let node = key.about.as_deref().and_then(|about| about.split_once(' '));
+            key.kind == AlertKind::PathLost && node.is_none_or(|(_, node)| !heard.contains(node))
+        };
+        self.forget_doubts(of_silent);
+    }
+
     /// The paths that are lost while the other one is there. A node that is heard by neither is told of elsewhere.
     pub(super) fn lost_paths(&self, now: Time) -> Vec<Doubt> {
         let mut late: BTreeMap<&NodeName, Vec<Path>> = BTreeMap::new();
@@ -54,8 +64,12 @@ impl Group {
                 }
                 [Path::Beacon] if self.spec.shared_address.is_some() => {
                     let at = format!("UDP port {}", beacon::PORT);
-                    let message =
-                        format!("beacons of {node} are not heard: is {at} blocked, or has it no shared_address?");
+                    let message = match self.fitness.own_address() {
+                        Some(why) => format!("beacons of {node} are not heard: {why}"),
+                        None => {
+                            format!("beacons of {node} are not heard: is {at} blocked, or has it no shared_address?")
+                        }
+                    };
                     doubts.push(lost(node, "beacons", message, &at));
                 }
                 _ => {}

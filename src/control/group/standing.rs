@@ -22,14 +22,6 @@ const REFUSED_FOR: Duration = Duration::from_secs(5);
 /// A serial change of roles takes a second or two.
 const AT_ODDS_FOR: Duration = Duration::from_secs(5);
 
-/// Ends what an alert about a seat's address is about.
-const ADDRESS: &str = "'s address";
-
-/// The alert that another host claims the seat's address, too.
-pub(super) fn address_conflict(seat: &NodeName) -> AlertKey {
-    AlertKey::about(AlertKind::Conflict, Some(format!("{seat}{ADDRESS}")))
-}
-
 /// The alert that this node holds a seat and does not serve it.
 pub(super) fn not_served(seat: &NodeName) -> AlertKey {
     AlertKey::about(AlertKind::NotServed, Some(seat.to_string()))
@@ -47,19 +39,18 @@ impl Group {
         self.never_pulled(view, now);
         self.failing_syncs(view, now);
         self.roles_at_odds(now);
-        // Whoever has let go of an address claims it no more.
-        let held: BTreeSet<AlertKey> = self.held.keys().map(address_conflict).collect();
-        let of_address = |key: &AlertKey| key.about.as_deref().is_some_and(|about| about.ends_with(ADDRESS));
-        self.standing.retain(|key, _| key.kind != AlertKind::Conflict || !of_address(key) || held.contains(key));
         // What is held elsewhere need not be brought up here.
         let held =
             |seat: &NodeName| view.seats.iter().any(|its| its.seat == *seat && its.holder.as_ref() == Some(&self.me));
         self.hindrances.failing.retain(|seat, _| held(seat));
+        self.count_silences(now);
+        self.forget_paths_of_the_silent();
         let mut doubts = self.held_and_not_served();
+        doubts.extend(self.nobody_serves(now));
         doubts.extend(self.unfit());
         doubts.extend(self.lost_paths(now));
+        doubts.extend(self.troubles(view));
         self.weigh(now, doubts);
-        self.mind_damage(view);
         // Also what came or went between two looks; what finds no room is sent at the next.
         if self.standing != self.told {
             let standing = SeatOrder::Standing(self.standing.values().cloned().collect());

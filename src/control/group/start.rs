@@ -2,7 +2,7 @@
 
 use super::{
     Group, Inbox, arrange::Arranger, copies::Copies, doubts::Doubts, fallback::Fallback, fitness::Fitness,
-    hindrance::Hindrances, joining::Joining, pulls::Pulls, record, series::Series,
+    hindrance::Hindrances, joining::Joining, pulls::Pulls, record, series::Series, troubles::Troubles,
 };
 use crate::{
     config::{self, Config},
@@ -135,10 +135,12 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
         pulls: Pulls::default(),
         joining: Joining::default(),
         hindrances: Hindrances::default(),
+        troubles: Troubles::at_start(damaged),
         fitness: Fitness::default(),
         doubts: Doubts::default(),
         series: Series::default(),
         links_down: BTreeMap::new(),
+        silent_since: BTreeMap::new(),
         at_odds_since: None,
         served_since: BTreeMap::new(),
         about: BTreeMap::new(),
@@ -146,7 +148,6 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
         told: BTreeMap::new(),
         view,
         leaving: false,
-        damaged,
         holders: BTreeMap::new(),
         started: now,
         asked_about: now,

@@ -6,7 +6,7 @@ use crate::{
     decide::seat::SeatStatus,
     model::{
         NodeName,
-        alert::{Alert, AlertKey, AlertKind},
+        alert::{AlertKey, AlertKind},
         group::{NodeStateName, Role},
         seat::Suspicion,
         view::group::{GroupView, NodeView, SeatView},
@@ -36,9 +36,11 @@ impl Group {
             last_sync: newest(self.pulls.last.values().cloned()),
         });
         nodes.sort_by(|one, other| one.node.cmp(&other.node));
-        let said = |key: &AlertKey| self.doubts.said(key).is_some();
-        let standing = self.standing.values().filter(|alert| !said(&alert.key)).map(told);
+        // Whom the copies that fail are told by: a line of their own, or the seat's row.
+        let said = |key: &AlertKey| key.kind == AlertKind::SyncFailed || self.doubts.said(key).is_some();
+        let standing = self.standing.values().filter(|alert| !said(&alert.key)).map(|alert| alert.title.clone());
         let mut warnings: Vec<String> = self.doubts.lines().chain(standing).collect();
+        warnings.extend(self.what_to_order(now));
         let heard = self.heard();
         let elsewhere = self.about.iter().filter(|(node, _)| heard.contains(*node));
         warnings.extend(elsewhere.flat_map(|(_, about)| about.unfit.clone()));
@@ -129,13 +131,5 @@ impl Group {
             version: about.map(|about| about.version.clone()),
             last_sync: about.and_then(|about| about.last_sync.clone()),
         }
-    }
-}
-
-/// An alert that stands, in a line.
-fn told(alert: &Alert) -> String {
-    match alert.key.kind {
-        AlertKind::NodeRecord => alert.text.trim_end_matches('.').to_owned(),
-        _ => alert.title.clone(),
     }
 }

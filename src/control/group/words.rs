@@ -38,6 +38,7 @@ pub(super) fn story(me: &NodeName, note: &Note, by: Option<&str>) -> Option<Stor
         Note::Countdown { seat, holder, left, held_back } => {
             let then = match held_back {
                 Some(why) => format!("no takeover by itself: {}", why.words()),
+                None if left.is_zero() => "it has been silent for long enough".into(),
                 None => format!("takeover in {:.1} s", left.as_secs_f64()),
             };
             ("countdown", true, format!("{holder}, which holds seat {seat}, is silent; {then}"))

@@ -158,7 +158,11 @@ async fn copy(
     let question = Asked::Copy { seat: seat.as_str().into(), by: node, reply };
     match put(&asked, question, answer).await {
         Ok(Some(copy)) => Json(copy).into_response(),
-        Ok(None) => (StatusCode::NOT_FOUND, "this node does not hold that seat").into_response(),
+        Ok(None) => {
+            let why =
+                "this node does not hold that seat, or could not serve it yet (`failback status` there says which)";
+            (StatusCode::NOT_FOUND, why).into_response()
+        }
         Err(busy) => busy,
     }
 }

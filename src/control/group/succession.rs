@@ -1,0 +1,133 @@
+//! Seats that nobody serves, and seats that are not where they belong: what is so, and what an operator would order.
+
+use super::{Group, doubts::Doubt, standing::not_served};
+use crate::{
+    control::address::probe::Ownership,
+    decide::seat::SeatStatus,
+    model::{
+        Epoch, NodeName, Time,
+        group::{NodeStateName, Role},
+        seat::{SeatRefusal, Suspicion},
+    },
+};
+use std::time::Duration;
+
+/// Beside the silence that a takeover asks for, what it takes to bring a seat up.
+const SAID_AFTER: Duration = Duration::from_secs(3);
+const ALERT_AFTER: Duration = Duration::from_secs(8);
+/// A member that is silent for so long may be gone for good.
+const GONE_FOR: Duration = Duration::from_secs(600);
+
+impl Group {
+    /// The seats that this node knows and does not hold, and that no node is heard to serve.
+    pub(super) fn nobody_serves(&self, now: Time) -> Vec<Doubt> {
+        let concerns = |seat: &NodeName, status: &SeatStatus| {
+            let known = status.epoch > Epoch(0) && self.machine.has_use_for(&self.me, seat);
+            known && status.holder.as_ref() != Some(&self.me) && !self.machine.is_served_elsewhere(now, seat)
+        };
+        let doubt = |(seat, status): (&NodeName, SeatStatus)| {
+            if !concerns(seat, &status) {
+                return None;
+            }
+            let who = self.who_fails(now, status.holder.as_ref());
+            Some(Doubt {
+                key: not_served(seat),
+                title: format!("nobody serves seat {seat}"),
+                message: format!("nobody serves seat {seat}: {who}; {}", self.why_not_here(seat, &status)),
+                advice: format!("look at the nodes of seat {seat}; {}", self.way_out(seat)),
+                event: "seat_not_served",
+                over: Some(("seat_served", format!("seat {seat} is served again"))),
+                said_after: SAID_AFTER,
+                alert_after: ALERT_AFTER,
+            })
+        };
+        self.machine.seats().filter_map(doubt).collect()
+    }
+
+    fn who_fails(&self, now: Time, holder: Option<&NodeName>) -> String {
+        let Some(holder) = holder else { return "no node is known to hold it".into() };
+        match self.machine.peers(now).find(|(name, ..)| *name == holder) {
+            None => format!("{holder}, which held it, is in this group no more"),
+            Some((_, Suspicion::Red, ..)) => format!("{holder}, which holds it, is silent"),
+            Some(_) => format!("{holder}, which holds it, does not serve it (`failback status` there says why)"),
+        }
+    }
+
+    fn why_not_here(&self, seat: &NodeName, status: &SeatStatus) -> String {
+        let me = &self.me;
+        let lacks =
+            self.unfit().into_iter().find(|doubt| doubt.key.about.as_deref() == Some(&format!("seat {seat} on {me}")));
+        match (status.held_back, self.hindrances.owner(seat)) {
+            (Some(SeatRefusal::AddressOwned), Some(Ownership::Owned(mac))) => {
+                format!("{me} does not take it over: another host ({mac}) answers for its address")
+            }
+            (Some(why), _) => format!("{me} does not take it over by itself: {}; {}", why.words(), self.way_out(seat)),
+            (None, _) if lacks.is_some() => lacks.map(|doubt| doubt.message).unwrap_or_default(),
+            (None, Some(Ownership::CannotTell(why))) => {
+                format!("{me} does not take it over: nobody can say whether another host has its address: {why}")
+            }
+            (None, _) => format!("{me} can't show that nobody else does"),
+        }
+    }
+
+    /// The order that would have it served here.
+    fn way_out(&self, seat: &NodeName) -> String {
+        let stands_by = self.machine.role() == Role::Backup && self.machine.state() == NodeStateName::Standby;
+        let force = if stands_by { "" } else { " --force" };
+        format!("if no other node serves it: failback takeover {seat}{force}")
+    }
+
+    /// What is not as it was set up, with the order that mends it.
+    pub(super) fn what_to_order(&self, now: Time) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (seat, status) in self.machine.seats().filter(|(_, status)| status.degraded) {
+            let home = &status.home;
+            let back = self.machine.peers(now).any(|(name, heard, ..)| name == home && heard != Suspicion::Red);
+            match &status.holder {
+                Some(holder) if *holder == self.me && back => {
+                    lines.push(format!("seat {seat} is {home}'s own, which is heard: `failback reverse {seat}` gives it back"));
+                }
+                Some(holder) if *holder == self.me => lines.push(format!(
+                    "seat {seat} is {home}'s own, which is silent: there is no redundancy until it is back and `failback reverse {seat}` \
+                     is ordered, or another takes its place (`failback replace {seat} --with NODE`)"
+                )),
+                Some(holder) if *home == self.me && self.machine.is_served_elsewhere(now, seat) => {
+                    lines.push(format!("{holder} serves seat {seat}, which is this node's own: `failback reverse {seat}` takes it back"));
+                }
+                _ => {}
+            }
+        }
+        let owns = |node: &NodeName| self.machine.seats().any(|(_, status)| status.home == *node);
+        let given = self.machine.seats().find(|(seat, _)| **seat == self.me).map(|(_, status)| status.home);
+        if self.machine.role() == Role::Primary
+            && !owns(&self.me)
+            && let Some(home) = given
+        {
+            lines.push(format!(
+                "seat {} is {home}'s own now: `failback group role backup`, then `failback group leave`, frees this node for a new join",
+                self.me
+            ));
+        }
+        let silent = self.machine.peers(now).filter(|(node, heard, ..)| *heard == Suspicion::Red && !owns(node));
+        let holds = |node: &NodeName| self.machine.seats().any(|(_, status)| status.holder.as_ref() == Some(node));
+        let gone = silent.filter(|(node, ..)| !holds(node) && self.silent_for(now, node) >= GONE_FOR);
+        lines.extend(gone.map(|(node, ..)| {
+            format!("{node} has been silent for long: if it is gone for good, `failback group leave --node {node}` forgets it")
+        }));
+        lines
+    }
+
+    /// Since when which members are silent.
+    pub(super) fn count_silences(&mut self, now: Time) {
+        let red = self.machine.peers(now).filter(|(_, heard, ..)| *heard == Suspicion::Red);
+        let silent: Vec<NodeName> = red.map(|(node, ..)| node.clone()).collect();
+        self.silent_since.retain(|node, _| silent.contains(node));
+        for node in silent {
+            self.silent_since.entry(node).or_insert(now);
+        }
+    }
+
+    fn silent_for(&self, now: Time, node: &NodeName) -> Duration {
+        self.silent_since.get(node).map_or(Duration::ZERO, |since| now.since(*since))
+    }
+}
