@@ -90,6 +90,8 @@ pub(super) struct Findings {
     pub(super) files: Vec<(Place, PathBuf)>,
     /// The files it names were looked for when it was taken: what became of them since is no mistake of this text.
     pub(super) blind: bool,
+    /// It is the file of a node of this very host.
+    pub(super) at_home: bool,
 }
 
 impl Findings {

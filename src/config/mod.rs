@@ -105,7 +105,7 @@ enum Whose {
 
 fn parsed(text: &str, path: &Path, whose: Whose) -> Result<Config, ConfigErrors> {
     let mut findings = error::Findings::default();
-    findings.blind = whose == Whose::Running;
+    (findings.blind, findings.at_home) = (whose == Whose::Running, whose == Whose::Nodes);
     let (document, syntax_errors) = DeTable::parse_recoverable(text);
     for error in &syntax_errors {
         let span = error.span().unwrap_or_default();

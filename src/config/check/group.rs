@@ -143,8 +143,18 @@ fn address(raw: &Field<Address>, findings: &mut Findings) -> Option<InterfaceAdd
         let reason = "no other host reaches an address of `lo`, nor hears this node there";
         findings.add(&interface.place, reason, "name the interface that leads to clients, such as \"eth0\"");
     }
+    if let Some(interface) = raw.interface.here().filter(|interface| findings.at_home && is_missing(&interface.0)) {
+        let reason = format!("this host has no interface `{}` now", interface.0);
+        findings.warn(&interface.place, reason, "`ip link` lists those there are; without it the address can't be had");
+    }
     let (InNetwork(address), interface) = (raw.address.here()?.value, raw.interface.here()?.value.0.clone());
     Some(InterfaceAddress { address, interface })
+}
+
+/// Is there no such interface here? Where the kernel's list is not mounted nobody knows.
+fn is_missing(interface: &str) -> bool {
+    let all = Path::new("/sys/class/net");
+    all.is_dir() && !all.join(interface).exists()
 }
 
 fn listening(
@@ -241,8 +251,12 @@ fn is_this_host(name: &str) -> bool {
 
 /// What is written for a seat of its own in the file of a node that has none.
 pub(in crate::config) fn unserved(file: &File, findings: &mut Findings) {
-    let role = file.group.here().and_then(|group| group.role.here());
-    if role.is_none_or(|role| role.value != Role::Backup) {
+    let Some(role) = file.group.here().and_then(|group| group.role.here()) else { return };
+    if role.value == Role::Primary {
+        if file.pairs.here().is_none_or(|pairs| pairs.is_empty()) {
+            let reason = "a primary node without pairs has nothing to serve, and nothing for a backup node to copy";
+            findings.warn(&role.place, reason, "add `[pairs.NAME]` and `[routes.NAME]`; or write `role = \"backup\"`");
+        }
         return;
     }
     const REASON: &str = "a backup node serves what it copies, and nothing of what its own file has here";

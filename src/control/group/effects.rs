@@ -243,6 +243,9 @@ impl Group {
         let ticket = if let Note::Order { ticket, .. } = note { *ticket } else { None };
         let by = ticket.and_then(|ticket| self.waiting.get(&ticket)).map(|(_, by)| by.as_str());
         let Some(story) = words::story(&self.me, note, by) else { return };
+        if let Note::NotComing { seat, .. } = note {
+            self.hindrances.not_coming.insert(seat.clone(), story.message.clone());
+        }
         if self.is_one_more_try(note) {
             tracing::debug!(event = story.kind, "{}", story.message);
             return;

@@ -22,6 +22,8 @@ pub(super) struct Hindrances {
     probes: BTreeMap<NodeName, Ownership>,
     /// The seats whose routes or address could not be brought up, and why.
     pub(super) failing: BTreeMap<NodeName, String>,
+    /// What who was asked to take one said to that.
+    pub(super) not_coming: BTreeMap<NodeName, String>,
 }
 
 impl Hindrances {
@@ -47,7 +49,10 @@ impl Group {
     pub(super) fn held_and_not_served(&self) -> Vec<Doubt> {
         let doubt = |(seat, status): (&NodeName, SeatStatus)| {
             let (why, event, said_after) = match (self.hindrances.failing.get(seat), status.hindrance) {
-                (Some(why), _) => (why.clone(), "serve_failed", Duration::ZERO),
+                (Some(why), _) => {
+                    let others = self.hindrances.not_coming.get(seat).map(|words| format!("; {words}"));
+                    (format!("{why}{}", others.unwrap_or_default()), "serve_failed", Duration::ZERO)
+                }
                 (None, Some(refusal)) => {
                     let (why, shown) = self.why_not_served(seat, refusal);
                     let patience = self.spec.takeover.primary_timeout + ANSWERED_WITHIN;

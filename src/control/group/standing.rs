@@ -43,6 +43,8 @@ impl Group {
         let held =
             |seat: &NodeName| view.seats.iter().any(|its| its.seat == *seat && its.holder.as_ref() == Some(&self.me));
         self.hindrances.failing.retain(|seat, _| held(seat));
+        let failing = &self.hindrances.failing;
+        self.hindrances.not_coming.retain(|seat, _| failing.contains_key(seat));
         self.count_silences(now);
         self.forget_paths_of_the_silent();
         let mut doubts = self.held_and_not_served();

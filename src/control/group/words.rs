@@ -52,6 +52,9 @@ pub(super) fn story(me: &NodeName, note: &Note, by: Option<&str>) -> Option<Stor
         Note::AskedToCome { seat, guest } => {
             ("asked_to_come", true, format!("{me} can't serve seat {seat} and asks {guest} to take it"))
         }
+        Note::NotComing { seat, guest, why } => {
+            ("not_coming", true, format!("{guest} does not take seat {seat} off {me}: {}", why.words()))
+        }
         Note::Conflict { seat, other, epoch, lets_go } => {
             let who = if *lets_go { me } else { other };
             ("conflict", true, format!("{other} holds seat {seat} too (epoch {epoch}); {who} lets go"))

@@ -225,6 +225,15 @@ pub enum Note {
         /// Who is asked.
         guest: NodeName,
     },
+    /// Who was asked to take it does not.
+    NotComing {
+        /// Which.
+        seat: NodeName,
+        /// Who was asked.
+        guest: NodeName,
+        /// Why not.
+        why: SeatRefusal,
+    },
     /// Two nodes hold one seat (`B14`).
     Conflict {
         /// Which.

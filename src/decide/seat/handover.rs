@@ -54,6 +54,8 @@ impl NodeMachine {
                 } else if self.is_answer(&seat, ask).is_some() {
                     let force = self.work.as_ref().is_some_and(|work| work.force);
                     if force { self.take_by_force(now) } else { self.refuse(why) }
+                } else {
+                    self.help_refused(from, &seat, why);
                 }
             }
         }

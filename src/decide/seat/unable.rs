@@ -28,6 +28,8 @@ pub(super) struct Unable {
     since: Time,
     last: Time,
     asked: Option<(Time, NodeName)>,
+    /// Who refused last, and why.
+    refused: Option<(NodeName, SeatRefusal)>,
 }
 
 impl Unable {
@@ -42,7 +44,8 @@ impl NodeMachine {
         let Some(seat) = self.seats.get_mut(name).filter(|seat| seat.is_serving()) else { return };
         seat.retry_at = Some(now + SERVE_AGAIN);
         let before = seat.unable.take().filter(|its| now.since(its.last) < FORGOTTEN);
-        let unable = Unable { last: now, ..before.unwrap_or(Unable { since: now, last: now, asked: None }) };
+        let unable =
+            Unable { last: now, ..before.unwrap_or(Unable { since: now, last: now, asked: None, refused: None }) };
         let lasts = now.since(unable.since) >= self.spec.primary_timeout;
         let is_due = unable.asked.as_ref().is_none_or(|(at, _)| now.since(*at) >= ASK_AGAIN);
         let help = lasts && is_due && !seat.is_degraded();
@@ -53,8 +56,19 @@ impl NodeMachine {
             if let Some(unable) = self.seats.get_mut(name).and_then(|seat| seat.unable.as_mut()) {
                 unable.asked = Some((now, guest.clone()));
             }
-            self.note(Note::AskedToCome { seat: name.clone(), guest: guest.clone() });
+            if last.as_ref() != Some(&guest) {
+                self.note(Note::AskedToCome { seat: name.clone(), guest: guest.clone() });
+            }
             self.tell(&guest, Message::Come { seat: name.clone(), adopt: false, unable: true });
+        }
+    }
+
+    /// Who was asked to take a seat does not: said once for each reason.
+    pub(super) fn help_refused(&mut self, guest: &NodeName, name: &NodeName, why: SeatRefusal) {
+        let Some(unable) = self.seats.get_mut(name).and_then(|seat| seat.unable.as_mut()) else { return };
+        let was_asked = unable.asked.as_ref().is_some_and(|(_, asked)| asked == guest);
+        if was_asked && unable.refused.replace((guest.clone(), why)) != Some((guest.clone(), why)) {
+            self.note(Note::NotComing { seat: name.clone(), guest: guest.clone(), why });
         }
     }
 

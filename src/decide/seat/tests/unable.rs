@@ -1,6 +1,7 @@
 //! Holders that are well and can't serve.
 
 use super::{orders::displaced, *};
+use crate::decide::seat::AskId;
 
 #[test]
 fn b8_a_holder_that_is_well_and_cannot_serve_asks_the_backup_to_come() {
@@ -12,7 +13,15 @@ fn b8_a_holder_that_is_well_and_cannot_serve_asks_the_backup_to_come() {
     }
     let come = Message::Come { seat: ALPHA.into(), adopt: false, unable: true };
     assert_eq!(world.told, [(BRAVO.into(), come.clone()), (BRAVO.into(), come.clone())]);
-    assert_eq!(world.notes.iter().filter(|note| matches!(note, Note::AskedToCome { .. })).count(), 2);
+    assert_eq!(world.notes.iter().filter(|note| matches!(note, Note::AskedToCome { .. })).count(), 1, "said once");
+    let refuse = |why| Message::Refuse { seat: ALPHA.into(), ask: AskId(0), why };
+    for why in [SeatRefusal::NotStored, SeatRefusal::NotStored, SeatRefusal::NeverSynced] {
+        world.input(Input::Told(BRAVO.into(), refuse(why)));
+    }
+    world.input(Input::Told("charlie".into(), refuse(SeatRefusal::Busy)));
+    let why = |note: &Note| if let Note::NotComing { why, .. } = note { Some(*why) } else { None };
+    let said: Vec<_> = world.notes.iter().filter_map(why).collect();
+    assert_eq!(said, [SeatRefusal::NotStoredThere, SeatRefusal::NeverSynced], "once for each reason of who was asked");
 
     // Of two backups each in turn, and nobody's turn is lost while nobody is heard.
     let peers = [(BRAVO, Role::Backup), ("charlie", Role::Backup)];
