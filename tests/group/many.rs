@@ -11,12 +11,13 @@ use crate::{
     fleet::Fleet,
     node::{Node, Wishes},
     rig::{Rig, answer_at},
+    unfit::{certificate, says},
 };
 use failback::model::{
     group::{NodeStateName, Role},
     view::group::SyncResult,
 };
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 const OTHER: &str = "10.77.0.30";
 
@@ -47,9 +48,16 @@ fn servers(rig: &Rig) -> [Server; 2] {
 impl Many {
     #[track_caller]
     fn joined() -> Self {
+        Self::joined_with("")
+    }
+
+    /// The same with more in `C`'s seat.
+    #[track_caller]
+    fn joined_with(more: &str) -> Self {
         let rig = Rig::joined();
         let servers = servers(&rig);
-        let c = rig.third_with("primary", &seat_of_c("C_V", "others"), &wishes_of_c());
+        let seat = format!("{}{more}", seat_of_c("C_V", "others"));
+        let c = rig.third_with("primary", &seat, &wishes_of_c());
         c.until_serves(&c);
         c.order(&["group", "join", &rig.b.peer(), "--reverse", &c.peer()]);
         let many = Self { rig, c, _servers: servers };
@@ -225,4 +233,36 @@ fn g2_names_that_two_seats_have_are_refused_with_both_seats() {
     let status = eventually("C says why", || Some(c.order(&["status"])).filter(|status| status.contains(why)));
     assert!(status.contains('B'), "{status}");
     rig.until_reached("AGG_P");
+}
+
+#[test]
+fn g10_one_seat_that_cannot_be_run_keeps_the_backup_from_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (cert, key) = (folder.path().join("c.pem"), folder.path().join("c.key"));
+    certificate(&cert, &key);
+    let secure = format!(
+        "[routes.secure]\nlisten = [\"{OTHER}:4443\"]\npair = \"C_V\"\ntls = {{ cert = {cert:?}, key = {key:?} }}\n"
+    );
+    let Many { mut rig, c, _servers } = Many::joined_with(&secure);
+    rig.b.proxy.kill();
+    let aside = folder.path().join("aside");
+    fs::rename(&key, &aside).expect("a file can be renamed");
+    rig.b.launch();
+    says(&rig.b, &["B could not take over seat C", "what was copied can't be run here", "c.key"]);
+    let unfit = |seat: &str| {
+        let unfit = format!("could not take over seat {seat}");
+        rig.b.group().warnings.iter().any(|line| line.contains(&unfit))
+    };
+    assert!(!unfit("A"));
+    eventually("it watches the other's pair", || {
+        let pairs = rig.b.proxy.admin.status().pairs;
+        (pairs.len() == 1 && pairs[0].upstreams.iter().all(|upstream| upstream.admissible)).then_some(())
+    });
+    fs::rename(&aside, &key).expect("a file can be renamed");
+    eventually("it watches both", || (rig.b.proxy.admin.status().pairs.len() == 2 && !unfit("C")).then_some(()));
+    fs::rename(&key, &aside).expect("a file can be renamed");
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    rig.until_reached("AGG_P");
+    assert!(c.seat(&c).is_some_and(|seat| seat.here));
 }

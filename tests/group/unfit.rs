@@ -146,7 +146,7 @@ fn b8_what_became_of_a_backups_files_since_it_was_started_keeps_it_from_no_takeo
     rig.until_reached("AGG_P");
 }
 
-fn certificate(cert: &Path, key: &Path) {
+pub(crate) fn certificate(cert: &Path, key: &Path) {
     let made = rcgen::generate_simple_self_signed(["AGG_V".to_owned()]).expect("a certificate can be made");
     fs::write(cert, made.cert.pem()).expect("a file");
     fs::write(key, made.signing_key.serialize_pem()).expect("a file");

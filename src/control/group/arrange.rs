@@ -13,7 +13,7 @@ use crate::{
     model::{Epoch, NodeName, PairName, RouteName, causes::chain, group::InterfaceAddress},
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -21,6 +21,9 @@ use std::{
     },
 };
 use tokio::sync::{mpsc, oneshot, watch};
+
+/// Seats that can't be run here, not even to watch them, and why.
+pub(super) type Aside = BTreeMap<NodeName, String>;
 
 /// How a new configuration is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +69,8 @@ pub(super) struct Arranger {
     pub(super) known: watch::Receiver<Known>,
     /// The seats whose routes are open.
     pub(super) open: Arc<Mutex<BTreeSet<NodeName>>>,
+    /// Those that can't be run here.
+    pub(super) aside: Arc<Mutex<Aside>>,
     pub(super) driver: mpsc::Sender<SeatOrder>,
     /// One at a time.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
@@ -91,10 +96,44 @@ impl Arranger {
         let _stopping = self.driver.send(SeatOrder::Event { kind, grave, message }).await;
     }
 
-    /// Runs all that is known.
-    pub(super) async fn arrange(&self) -> Result<Vec<String>, String> {
+    /// Runs all that is known, but what can't be run: one seat must not keep the node from the others. Which those are, and why.
+    pub(super) async fn arrange(&self) -> Result<Aside, String> {
         let _turn = self.turn.lock().await;
-        self.arrange_now(Vec::new(), None, How::Kept).await.map_err(|error| error.to_string())
+        let found = self.look_for_aside().await.map_err(|error| error.to_string())?;
+        let before = std::mem::replace(&mut *self.aside(), found.clone());
+        // At a start there is nothing yet that it could be the same as.
+        if before.is_empty() || before != found {
+            self.arrange_now(Vec::new(), None, How::Kept).await.map_err(|error| error.to_string())?;
+        }
+        Ok(found)
+    }
+
+    /// The seats that can't be run beside those that can, in the order of their names.
+    async fn look_for_aside(&self) -> Result<Aside, OrderError> {
+        let (running, opened, this) = (self.running().await?, self.open_seats().clone(), self.clone());
+        let look = move || {
+            let (mut good, mut aside) = (Vec::new(), Aside::new());
+            for copy in Known::unwrap_or_clone(this.known()).into_values() {
+                let seat = copy.seat.clone();
+                good.push(copy);
+                if let Err(why) = this.plan(&running, &good, &opened, How::Kept) {
+                    good.pop();
+                    aside.insert(seat, others_words(&why.to_string()));
+                }
+            }
+            aside
+        };
+        tokio::task::spawn_blocking(look).await.map_err(|_| OrderError::Stopping)
+    }
+
+    fn aside(&self) -> MutexGuard<'_, Aside> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn running(&self) -> Result<Running, OrderError> {
+        let (reply, running) = oneshot::channel();
+        let _stopping = self.driver.send(SeatOrder::Snapshot(reply)).await;
+        running.await.map(|running| *running).map_err(|_| OrderError::Stopping)
     }
 
     /// Runs all that is known, with these copies in place of what is known of their seats, and this seat opened.
@@ -104,12 +143,14 @@ impl Arranger {
         open: Option<(NodeName, Permit)>,
         how: How,
     ) -> Result<Vec<String>, OrderError> {
-        let (reply, running) = oneshot::channel();
-        let _stopping = self.driver.send(SeatOrder::Snapshot(reply)).await;
-        let running = running.await.map_err(|_| OrderError::Stopping)?;
+        let running = self.running().await?;
         let mut copies = Known::unwrap_or_clone(self.known());
+        let opens = |seat: &NodeName| open.as_ref().is_some_and(|(opened, _)| opened == seat);
+        let aside = self.aside().clone();
+        copies.retain(|seat, _| !aside.contains_key(seat) || opens(seat));
         copies.extend(news.into_iter().map(|copy| (copy.seat.clone(), copy)));
         let copies: Vec<Copy> = copies.into_values().collect();
+        let runs: BTreeSet<NodeName> = copies.iter().map(|copy| copy.seat.clone()).collect();
         let mut opened = self.open_seats().clone();
         opened.extend(open.iter().map(|(seat, _)| seat.clone()));
         let this = self.clone();
@@ -119,7 +160,9 @@ impl Arranger {
         let (reply, installed) = oneshot::channel();
         let order = SeatOrder::Install { plan: Box::new(plan), layout, open, reply };
         let _stopping = self.driver.send(order).await;
-        installed.await.unwrap_or(Err(OrderError::Stopping))
+        let changes = installed.await.unwrap_or(Err(OrderError::Stopping))?;
+        self.aside().retain(|seat, _| !runs.contains(seat));
+        Ok(changes)
     }
 
     fn plan(

@@ -1,6 +1,6 @@
 //! Could this node serve the seats that it stands by for? What a takeover would fail by is looked for all the time.
 
-use super::{Done, Group, doubts::Doubt};
+use super::{Done, Group, arrange::Aside, doubts::Doubt};
 use crate::{
     control::address::probe::hindrance,
     model::{
@@ -32,7 +32,9 @@ pub(super) struct Fitness {
     /// Why nothing can be done with this node's own shared address.
     own_address: Option<String>,
     /// Why what was copied can't be run, not even to watch it.
-    pub(super) unarranged: Option<String>,
+    unarranged: Option<String>,
+    /// The same of single seats.
+    aside: Aside,
 }
 
 impl Fitness {
@@ -72,7 +74,7 @@ impl Group {
             let seats = needs.iter().map(|its| (its.seat.clone(), found(its))).collect();
             Done::Looked(Look { own_address: own.as_ref().and_then(hindrance), seats })
         });
-        if self.fitness.unarranged.is_some() {
+        if self.fitness.unarranged.is_some() || !self.fitness.aside.is_empty() {
             self.arrange();
         }
     }
@@ -85,14 +87,21 @@ impl Group {
     /// Runs all that is known; said once if that fails, and tried again.
     pub(super) fn arrange(&mut self) {
         let arranger = self.arranger.clone();
-        self.tasks.spawn(async move { Done::Arranged(arranger.arrange().await.err()) });
+        self.tasks.spawn(async move { Done::Arranged(arranger.arrange().await) });
     }
 
-    pub(super) fn arranged(&mut self, failed: Option<String>) {
-        if let Some(why) = failed.as_ref().filter(|why| self.fitness.unarranged.as_ref() != Some(why)) {
+    pub(super) fn arranged(&mut self, result: Result<Aside, String>) {
+        let (aside, unarranged) = match result {
+            Ok(aside) => (aside, None),
+            Err(why) => (std::mem::take(&mut self.fitness.aside), Some(why)),
+        };
+        if let Some(why) = unarranged.as_ref().filter(|why| self.fitness.unarranged.as_ref() != Some(why)) {
             self.event("seats_refused", true, format!("what was copied can't be watched here: {why}"));
         }
-        self.fitness.unarranged = failed;
+        for (seat, why) in aside.iter().filter(|(seat, why)| self.fitness.aside.get(*seat) != Some(why)) {
+            self.event("seats_refused", true, format!("what was copied of seat {seat} can't be watched here: {why}"));
+        }
+        (self.fitness.aside, self.fitness.unarranged) = (aside, unarranged);
     }
 
     /// Of all seats that another node holds and this one may have to take.
@@ -121,7 +130,8 @@ impl Group {
     pub(super) fn unfit(&self) -> Vec<Doubt> {
         let whole = self.fitness.unarranged.as_ref().map(|why| format!("what was copied can't be run here: {why}"));
         let doubt = |(seat, found): (&NodeName, &Vec<String>)| {
-            let reasons: Vec<&str> = whole.iter().chain(found).map(String::as_str).collect();
+            let part = self.fitness.aside.get(seat).map(|why| format!("what was copied can't be run here: {why}"));
+            let reasons: Vec<&str> = whole.iter().chain(&part).chain(found).map(String::as_str).collect();
             let could_not = format!("{} could not take over seat {seat}", self.me);
             (!reasons.is_empty()).then(|| Doubt {
                 key: unfit(&self.me, seat),

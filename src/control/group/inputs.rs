@@ -165,7 +165,7 @@ impl Group {
             Done::About(node, about) => drop(self.about.insert(node, about)),
             Done::Looked(found) => self.looked(found),
             Done::Testified(testimony) => self.testified(testimony),
-            Done::Arranged(failed) => self.arranged(failed),
+            Done::Arranged(result) => self.arranged(result),
             Done::Changed => self.served().iter().for_each(|seat| self.was_written(seat)),
             Done::Left => self.leaving = false,
         }

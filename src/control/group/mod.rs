@@ -122,8 +122,8 @@ enum Done {
     Testified(super::witness::Testimony),
     /// What each seat that is not held here would fail by.
     Looked(fitness::Look),
-    /// All that is known runs, or why not.
-    Arranged(Option<String>),
+    /// All that is known runs but this, or why nothing does.
+    Arranged(Result<arrange::Aside, String>),
     Changed,
     Left,
     Nothing,

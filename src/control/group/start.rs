@@ -189,6 +189,7 @@ fn arranger(
         known: store.known(),
         store: Arc::new(Mutex::new(store)),
         open: Arc::default(),
+        aside: Arc::default(),
         driver,
         turn: Arc::default(),
         file_behind: Arc::default(),
