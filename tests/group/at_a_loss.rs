@@ -24,10 +24,18 @@ fn g5_a_seat_that_nobody_serves_is_told_with_the_order_that_mends_it_and_so_is_e
     rig.kill_a();
     line(
         &rig.b,
-        &["nobody serves seat A: A, which holds it, is silent", "takeover.auto is off", "failback takeover A"],
+        &[
+            "no node is heard to serve seat A: A, which holds it, is silent",
+            "takeover.auto is off",
+            "failback takeover A",
+        ],
     );
     let why = rig.b.order(&["why", PAIR]);
-    assert!(why.contains("Nobody is served: nobody serves seat A") && !why.contains("Nothing is in its way"), "{why}");
+    assert!(
+        why.contains("As far as is known here nobody is served: no node is heard to serve seat A")
+            && !why.contains("Nothing is in its way"),
+        "{why}"
+    );
     eventually("it is told", || {
         hook.alerts().iter().any(|alert| alert["kind"] == "not_served" && alert["about"] == "A").then_some(())
     });

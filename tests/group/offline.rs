@@ -48,7 +48,7 @@ fn g11_a_node_whose_address_another_host_has_says_which_and_serves_once_it_is_go
     eventually("it is an alert", || (!hook.alerts_of("not_served", "raised").is_empty()).then_some(()));
     assert_eq!(node.group().state, NodeStateName::Offline);
     let why = node.proxy.cli_says(&["why", PAIR]);
-    assert!(why.contains(&format!("Nobody is served: {line}.")), "{why}");
+    assert!(why.contains(&format!("As far as is known here nobody is served: {line}.")), "{why}");
     assert_eq!(node.told_of("seat_held_back"), 1, "it is told once, however often the address is asked for");
     lab.run("c", &format!("ip addr del {SHARED}/24 dev {NETWORK}"));
     node.until_serves(&node);

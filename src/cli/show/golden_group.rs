@@ -176,7 +176,12 @@ fn a_pair_that_is_only_watched_is_marked_and_says_whom_to_ask() {
     assert!(why.contains(line), "{why}");
     its.not_served = Some("PROXY_B can't serve seat PROXY_P: the link lan is down".into());
     let why = plain(&why::page(&watched(), Some(&its), now(), None));
-    assert!(why.contains("\nNobody is served: PROXY_B can't serve seat PROXY_P: the link lan is down.\n"), "{why}");
+    assert!(
+        why.contains(
+            "\nAs far as is known here nobody is served: PROXY_B can't serve seat PROXY_P: the link lan is down.\n"
+        ),
+        "{why}"
+    );
     let why = plain(&why::page(&watched(), None, now(), None));
     assert!(why.contains("\nIt is only watched here; nobody is known to hold seat PROXY_P.\n"), "{why}");
 }

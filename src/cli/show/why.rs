@@ -61,7 +61,7 @@ fn place(pair: &PairView) -> String {
 fn standby(seat: &str, its: Option<&SeatView>) -> String {
     let seat = plain(seat);
     if let Some(why) = its.and_then(|its| its.not_served.as_deref()) {
-        return format!("Nobody is served: {}.", plain(why));
+        return format!("As far as is known here nobody is served: {}.", plain(why));
     }
     match its.and_then(|its| its.holder.as_deref()).map(plain) {
         Some(holder) => format!("It is only watched here; seat {seat} is held by {holder}: ask there."),

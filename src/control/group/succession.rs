@@ -1,4 +1,4 @@
-//! Seats that nobody serves, and seats that are not where they belong: what is so, and what an operator would order.
+//! Seats that no node is heard to serve, and seats that are not where they belong: what is so, and what an operator would order.
 
 use super::{Group, doubts::Doubt, standing::not_served};
 use crate::{
@@ -32,8 +32,8 @@ impl Group {
             let who = self.who_fails(now, status.holder.as_ref());
             Some(Doubt {
                 key: not_served(seat),
-                title: format!("nobody serves seat {seat}"),
-                message: format!("nobody serves seat {seat}: {who}; {}", self.why_not_here(seat, &status)),
+                title: format!("no node is heard to serve seat {seat}"),
+                message: format!("no node is heard to serve seat {seat}: {who}; {}", self.why_not_here(seat, &status)),
                 advice: format!("look at the nodes of seat {seat}; {}", self.way_out(seat)),
                 event: "seat_not_served",
                 over: Some(("seat_served", format!("seat {seat} is served again"))),
