@@ -2,7 +2,10 @@
 //! made from. What does not descend from what a node has is refused, so an empty primary node can't wipe its backups.
 
 use serde::{Deserialize, Serialize};
-use std::{collections::VecDeque, fmt};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    fmt,
+};
 
 /// How far back a lineage is remembered.
 const KEPT: usize = 1_000;
@@ -92,6 +95,13 @@ impl Lineage {
         self.0.push_back(revision);
     }
 
+    /// Have they a revision in common?
+    #[must_use]
+    pub fn is_related_to(&self, other: &Self) -> bool {
+        let known: BTreeSet<&Revision> = self.0.iter().collect();
+        other.0.iter().any(|revision| known.contains(revision))
+    }
+
     /// Was the newest made, over however many steps, from the other's newest, or is it the same? Whatever there is descends
     /// from nothing.
     #[must_use]
@@ -120,6 +130,13 @@ mod tests {
         assert!(!lineage(&[1]).descends_from(&known), "a copy from before");
         assert!(!lineage(&[1, 3]).descends_from(&known), "changed on both sides");
         assert!(!Lineage::default().descends_from(&known), "an empty one");
+    }
+
+    #[test]
+    fn what_has_a_beginning_in_common_is_related() {
+        assert!(lineage(&[1, 3]).is_related_to(&lineage(&[1, 2])));
+        assert!(!lineage(&[9]).is_related_to(&lineage(&[1, 2])));
+        assert!(!lineage(&[9]).is_related_to(&Lineage::default()));
     }
 
     #[test]

@@ -63,6 +63,31 @@ fn g6_what_was_edited_during_a_takeover_is_pulled_back_and_the_file_is_called_be
     eventually("so is the other", || (rig.b.seat(&rig.a)?.revision == rig.a.seat(&rig.a)?.revision).then_some(()));
 }
 
+/// A file that lost its pairs, by mistake: nobody is closed, here or where it is copied to.
+#[test]
+fn b6_a_seat_does_not_lose_all_its_pairs_unless_that_is_meant() {
+    let mut rig = Rig::joined();
+    rig.a.configure("primary", "", &Wishes::default());
+    let refused = rig.a.refuses(&["reload"]);
+    assert!(refused.contains("no pair would be left of seat A") && refused.contains("--force"), "{refused}");
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    let text = fs::read_to_string(draft(&rig.b)).expect("what is known of the seat, for people");
+    fs::write(draft(&rig.b), "").expect("it can be written");
+    assert!(rig.b.refuses(&["reload"]).contains("no pair would be left of seat A"));
+    rig.until_reached("AGG_P");
+    // Nor by the way back, or a start.
+    rig.a_returns();
+    rig.a.order(&["reverse", "A"]);
+    rig.a.until_serves(&rig.a);
+    rig.until_reached("AGG_P");
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    fs::write(draft(&rig.b), text).expect("it can be written");
+    rig.b.order(&["reload"]);
+    rig.until_reached("AGG_P");
+}
+
 #[test]
 fn b6_what_is_known_of_a_seat_is_edited_in_vain_where_it_is_not_held() {
     let rig = Rig::joined();

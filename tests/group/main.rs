@@ -3,6 +3,8 @@
 //! `exim4-daemon-light`, and a C compiler.
 
 #[cfg(test)]
+mod apart;
+#[cfg(test)]
 mod at_a_loss;
 #[cfg(test)]
 #[path = "../tls/authority.rs"]

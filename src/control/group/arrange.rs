@@ -1,16 +1,15 @@
 //! From what is known of seats to a running configuration: whatever changes it goes one after the other.
 
-use super::{Done, pulls::GivenUpRecord, words};
+use super::edits::is_emptied;
 use crate::{
     config::{self, Config, ConfigErrors},
     control::{
         orders::OrderError,
         reload::{self, Files, Running},
         seats::{Layout, Permit, SeatOrder, SeatPart},
-        sync::{Copy, Declined, Known, NotApplied, SeatStore, Settings, Update, merged, others_words},
+        sync::{Copy, Known, SeatStore, Settings, merged, others_words},
     },
-    decide::effect::PairRecord,
-    model::{Epoch, NodeName, PairName, RouteName, causes::chain, group::InterfaceAddress},
+    model::{Epoch, NodeName, RouteName, causes::chain, group::InterfaceAddress},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -220,11 +219,16 @@ impl Arranger {
         let known = self.known().get(&seat).cloned();
         let opens = Some((seat.clone(), permit.clone()));
         if let (Some(copy), Some(settings)) = (&known, &new) {
-            let copy = Copy { settings: settings.text().into(), ..copy.clone() };
-            if let Err(error) = self.arrange_now(vec![copy], opens.clone(), How::KeptCarefully).await {
+            let refused = if is_emptied(copy, settings) {
+                Some("it has no pairs any more".to_owned())
+            } else {
+                let copy = Copy { settings: settings.text().into(), ..copy.clone() };
+                let arranged = self.arrange_now(vec![copy], opens.clone(), How::KeptCarefully).await;
+                arranged.err().map(|error| others_words(&error.to_string()))
+            };
+            if let Some(why) = refused {
                 // What was served until now can be served.
                 self.file_behind.store(true, Relaxed);
-                let why = others_words(&error.to_string());
                 self.event("file_refused", true, format!("what is new in this node's file can't be served: {why}"))
                     .await;
                 new = None;
@@ -258,68 +262,6 @@ impl Arranger {
             self.remember_import();
         }
         Ok(address)
-    }
-
-    /// Takes a copy that was pulled, if it could be served here; its revision, as a number and as it is shown.
-    pub(super) async fn take(&self, copy: Copy, given_up: Vec<GivenUpRecord>) -> Result<(u64, String), String> {
-        let _turn = self.turn.lock().await;
-        let refused = |error: &dyn std::error::Error| chain(error);
-        if self.open_seats().contains(&copy.seat) {
-            return Err("this node holds the seat itself".into());
-        }
-        let known = self.known().get(&copy.seat).cloned();
-        copy.follows(known.as_ref()).map_err(|error| refused(&error))?;
-        if known.as_ref().is_some_and(|known| copy.is_older_than(known)) {
-            return Err("the copy is older than what is known here".into());
-        }
-        let same = known.as_ref().is_some_and(|known| known.settings == copy.settings);
-        if !same {
-            let arranged = self.arrange_now(vec![copy.clone()], None, How::Taken).await;
-            arranged.map_err(|error| format!("it can't be served here: {error}"))?;
-        }
-        let (this, taken) = (self.clone(), copy.clone());
-        let written = tokio::task::spawn_blocking(move || this.store().take(taken)).await;
-        match written.map_err(|_| "the node is stopping")? {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => return Err(refused(&error)),
-            Err(error) => return Err(refused(&error)),
-        }
-        for (pair, old, new) in &given_up {
-            let story = words::given_up(&self.me, pair, old, new);
-            self.event(story.kind, story.grave, story.message.clone()).await;
-            let alert = Box::new(words::given_up_alert(pair, &story));
-            let _stopping = self.driver.send(SeatOrder::Alert(alert)).await;
-        }
-        if same {
-            self.show_records(&copy.seat, copy.pairs.clone().into_iter().collect()).await;
-        }
-        let name = copy.lineage.head().map(ToString::to_string).unwrap_or_default();
-        Ok((copy.revision_number(), name))
-    }
-
-    /// Takes records that were pushed.
-    pub(super) async fn apply(&self, update: Update, serving: bool) -> (Done, Result<(), Declined>) {
-        if serving {
-            return (Done::Nothing, Err(Declined::NotApplied(NotApplied::Superseded)));
-        }
-        let (this, copied) = (self.clone(), update.clone());
-        let applied = tokio::task::spawn_blocking(move || this.store().apply(&copied)).await;
-        match applied {
-            Ok(Ok(Ok(new))) => {
-                if new {
-                    self.show_records(&update.seat, update.records).await;
-                }
-                let number = self.known().get(&update.seat).map_or(0, Copy::revision_number);
-                (Done::Taken(update.seat, number), Ok(()))
-            }
-            Ok(Ok(Err(why))) => (Done::Behind(update.seat), Err(Declined::NotApplied(why))),
-            Ok(Err(error)) => (Done::Nothing, Err(Declined::NotStored(chain(&error)))),
-            Err(_) => (Done::Nothing, Err(Declined::NotStored("the node is stopping".into()))),
-        }
-    }
-
-    async fn show_records(&self, seat: &NodeName, records: Vec<(PairName, PairRecord)>) {
-        let _stopping = self.driver.send(SeatOrder::Records(seat.clone(), records)).await;
     }
 
     /// Forgets seats, on disk and in what runs.

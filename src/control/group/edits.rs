@@ -104,6 +104,7 @@ impl Arranger {
     fn edited(&self, force: bool) -> Result<Vec<(NodeName, Settings)>, OrderError> {
         let mut edited = Vec::new();
         if let Some(settings) = self.edited_here(force)? {
+            self.keeps_pairs(&self.me, &settings, force)?;
             edited.push((self.me.clone(), settings));
         }
         let seats: Vec<NodeName> = self.known().keys().cloned().collect();
@@ -117,9 +118,21 @@ impl Arranger {
                     draft_path(&self.state_dir, &seat).display()
                 )));
             }
+            self.keeps_pairs(&seat, &settings, force)?;
             edited.push((seat, settings));
         }
         Ok(edited)
+    }
+
+    /// A file that lost its pairs would close all of a seat, on every node: an operator has to mean it.
+    fn keeps_pairs(&self, seat: &NodeName, settings: &Settings, force: bool) -> Result<(), OrderError> {
+        match self.known().get(seat).is_some_and(|known| is_emptied(known, settings)) && !force {
+            true => Err(OrderError::Refused(format!(
+                "no pair would be left of seat {seat}, here and on the nodes that copy it: put its `[pairs]` back, or reload with --force \
+                 if that is meant"
+            ))),
+            false => Ok(()),
+        }
     }
 
     fn edited_here(&self, force: bool) -> Result<Option<Settings>, OrderError> {
@@ -183,4 +196,9 @@ impl Arranger {
             tracing::warn!(%error, "how far the file was taken over could not be written down");
         }
     }
+}
+
+/// Had the seat pairs, and would it have none?
+pub(super) fn is_emptied(known: &Copy, settings: &Settings) -> bool {
+    settings.names().0.is_empty() && !Settings::received(known.settings.clone()).names().0.is_empty()
 }

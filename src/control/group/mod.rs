@@ -30,6 +30,7 @@ mod series;
 mod standing;
 mod start;
 mod succession;
+mod taking;
 mod troubles;
 mod view;
 mod words;

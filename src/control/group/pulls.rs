@@ -38,6 +38,10 @@ type Taken = Result<(u64, String), String>;
 pub(super) struct Pulls {
     /// The last of each seat.
     pub(super) last: BTreeMap<NodeName, SyncView>,
+    /// Why the last of each failed, if it did.
+    errors: BTreeMap<NodeName, String>,
+    /// Why what came of a seat can't be taken; until something was.
+    lacking: BTreeMap<NodeName, String>,
     due: BTreeMap<NodeName, Time>,
     running: BTreeSet<NodeName>,
     /// Something changed since the one under way began.
@@ -45,6 +49,11 @@ pub(super) struct Pulls {
 }
 
 impl Pulls {
+    /// Why what the seat's holder had last could not be taken, if it came and could not.
+    pub(super) fn lacking(&self, seat: &NodeName) -> Option<&str> {
+        self.lacking.get(seat).map(String::as_str)
+    }
+
     /// A node is a member no more.
     pub(super) fn forget(&mut self, node: &NodeName) {
         self.last.retain(|_, pull| pull.from != *node);
@@ -120,10 +129,11 @@ impl Group {
         }
         let now = self.clock.now();
         let mut view = SyncView { result: SyncResult::Done, at: wall_now(), from, revision: None, error: None };
-        let before = self.pulls.last.get(&seat).and_then(|pull| pull.error.clone());
         let interval = self.spec.sync.interval;
         match result {
             Ok((revision, name)) => {
+                self.pulls.errors.remove(&seat);
+                self.pulls.lacking.remove(&seat);
                 view.revision = Some(name);
                 if interval.is_zero() {
                     self.pulls.due.remove(&seat);
@@ -134,7 +144,10 @@ impl Group {
                 self.input(Input::Synced { seat, revision });
             }
             Err(why) => {
-                if before.as_ref() != Some(&why) {
+                if order.is_some() && !self.served().contains(&seat) {
+                    self.pulls.lacking.insert(seat.clone(), why.clone());
+                }
+                if self.pulls.errors.insert(seat.clone(), why.clone()).as_ref() != Some(&why) {
                     self.event(
                         "sync_failed",
                         true,

@@ -97,6 +97,14 @@ impl Group {
                 _ => {}
             }
         }
+        let served =
+            self.machine.seats().filter(|(_, status)| status.serving && status.holder.as_ref() == Some(&self.me));
+        lines.extend(served.filter_map(|(seat, _)| {
+            let why = self.pulls.lacking(seat)?;
+            Some(format!(
+                "seat {seat} is served with settings from before the last change, which could not be taken: {why}"
+            ))
+        }));
         let owns = |node: &NodeName| self.machine.seats().any(|(_, status)| status.home == *node);
         let given = self.machine.seats().find(|(seat, _)| **seat == self.me).map(|(_, status)| status.home);
         if self.machine.role() == Role::Primary

@@ -1,7 +1,11 @@
 //! Notes about seats in words: for events and alerts.
 
 use crate::{
-    control::{clock::wall_now, orders::GroupOrder},
+    control::{
+        clock::wall_now,
+        orders::GroupOrder,
+        sync::{Copy, draft_path},
+    },
     decide::{
         effect::PairRecord,
         seat::{
@@ -16,6 +20,7 @@ use crate::{
         seat::SeatReason,
     },
 };
+use std::path::Path;
 
 /// An event of the node.
 #[derive(Debug)]
@@ -155,6 +160,20 @@ pub(super) fn given_up(me: &NodeName, pair: &PairName, old: &PairRecord, new: &P
         old.upstream, old.epoch, new.upstream, new.epoch, old.upstream
     );
     Story { kind: "diverged", grave: true, message }
+}
+
+/// Settings that no other node had are given up for what who holds the seat has.
+pub(super) fn set_aside(state_dir: &Path, known: &Copy, copy: &Copy) -> Story {
+    let name = |copy: &Copy| copy.lineage.head().map(ToString::to_string).unwrap_or_default();
+    let message = format!(
+        "seat {}: the settings of revision {}, which {} did not have when it took the seat, are set aside for its own ({}); they are kept as {}",
+        copy.seat,
+        name(known),
+        copy.by,
+        name(copy),
+        draft_path(state_dir, &copy.seat).with_extension("toml.kept").display()
+    );
+    Story { kind: "settings_set_aside", grave: true, message }
 }
 
 /// The alert about it (`X4`).

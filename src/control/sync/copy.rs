@@ -58,13 +58,15 @@ impl Copy {
         (self.epoch, &self.by, self.serial) < (other.epoch, &other.by, other.serial)
     }
 
-    /// Could it take the place of what is known of its seat?
+    /// Could it take the place of what is known of its seat? It was made from that; or who holds the seat took it over, and it was made from
+    /// something that came before what is known, which then reached no node that could have taken over: a change that a node made alone.
     ///
     /// # Errors
     /// Why not.
     pub fn follows(&self, known: Option<&Self>) -> Result<(), Refusal> {
         let ours = known.map(|known| known.lineage.clone()).unwrap_or_default();
-        if !self.lineage.descends_from(&ours) {
+        let is_later = known.is_some_and(|known| (self.epoch, &self.by) > (known.epoch, &known.by));
+        if !self.lineage.descends_from(&ours) && !(is_later && self.lineage.is_related_to(&ours)) {
             let name = |lineage: &Lineage| lineage.head().map_or_else(|| "none".into(), ToString::to_string);
             let (theirs, ours) = (name(&self.lineage), name(&ours));
             return Err(Refusal::Unrelated { seat: self.seat.clone(), theirs, ours });

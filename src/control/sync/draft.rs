@@ -41,6 +41,13 @@ pub(super) fn write(path: &Path, seat: &str, known: Option<&str>, settings: &str
     disk::replace(path, text.as_bytes()).map_err(failed)
 }
 
+/// Keeps settings that are given up beside the file.
+pub(super) fn keep(path: &Path, settings: &str) -> Result<(), DraftError> {
+    let path = path.with_extension("toml.kept");
+    let text = format!("# Given up for what another node had, which served the seat meanwhile.\n\n{settings}");
+    disk::replace(&path, text.as_bytes()).map_err(|source| DraftError::Io(path, source))
+}
+
 /// What somebody wrote there, if it is something else than `settings`.
 ///
 /// # Errors

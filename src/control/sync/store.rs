@@ -281,8 +281,31 @@ impl SeatStore {
         if self.seats.get(&copy.seat).is_some_and(|known| *known == copy || copy.is_older_than(known)) {
             return Ok(Ok(false));
         }
+        if let Some(known) = self.seats.get(&copy.seat).filter(|known| !copy.lineage.descends_from(&known.lineage)) {
+            draft::keep(&self.draft(&known.seat), &known.settings)?;
+        }
         self.put(copy)?;
         Ok(Ok(true))
+    }
+
+    /// Takes the states of those pairs that are known here from a copy whose settings can't be taken. Those that are new.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing changed.
+    pub fn take_states(&mut self, copy: &Copy) -> Result<Vec<(PairName, PairRecord)>, StoreError> {
+        let Some(known) = self.seats.get(&copy.seat) else { return Ok(Vec::new()) };
+        let pairs = Settings::received(known.settings.clone()).names().0;
+        let is_news = |(pair, record): &(&PairName, &PairRecord)| {
+            pairs.contains(*pair) && known.pairs.get(*pair) != Some(*record)
+        };
+        let news: Vec<_> =
+            copy.pairs.iter().filter(is_news).map(|(pair, record)| (pair.clone(), record.clone())).collect();
+        if !news.is_empty() {
+            let mut known = known.clone();
+            known.pairs.extend(news.iter().cloned());
+            self.put(known)?;
+        }
+        Ok(news)
     }
 
     /// Forgets a seat, on disk too (`B5`).

@@ -53,6 +53,29 @@ fn an_empty_or_reinstalled_primary_cannot_wipe_its_backups() {
 }
 
 #[test]
+fn x4_a_change_that_reached_no_other_node_gives_way_to_who_took_over_and_is_kept() {
+    let seat: NodeName = SEAT.into();
+    let held =
+        |store: &mut SeatStore, epoch, by: &str| store.hold(&seat, Epoch(epoch), &by.into(), None, None).unwrap();
+    let (dir, mut primary) = holder(&["one"]);
+    held(&mut primary, 1, "P");
+    let (_dir, mut backup) = store();
+    backup.take(offered(&primary)).unwrap().unwrap();
+    primary.write_settings(&seat, &settings("alone")).unwrap();
+    // It is no later holder yet.
+    assert!(matches!(primary.take(offered(&backup)).unwrap(), Err(Refusal::Unrelated { .. })));
+    held(&mut backup, 2, "B");
+    assert_eq!(primary.take(offered(&backup)).unwrap(), Ok(true));
+    assert_eq!(offered(&primary), offered(&backup));
+    let kept = draft_path(dir.path(), &seat).with_extension("toml.kept");
+    assert!(fs::read_to_string(kept).unwrap().contains("alone"));
+    // Whoever began anew is no later holder of it, whatever it says.
+    let (_dir, mut reinstalled) = holder(&["nothing"]);
+    held(&mut reinstalled, 9, "P");
+    assert!(matches!(primary.take(offered(&reinstalled)).unwrap(), Err(Refusal::Unrelated { .. })));
+}
+
+#[test]
 fn settings_that_are_not_those_of_their_revision_are_refused() {
     let (_theirs, primary) = holder(&["one"]);
     let (_dir, mut backup) = store();
