@@ -232,6 +232,13 @@ fn a_node_that_could_do_nothing_on_this_host_is_doubted() {
     fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let needed = "role = \"primary\"\npeer_listen = \"10.0.0.3:9902\"\npairing_key_file = \"pairing.key\"";
     let shared = SHARED.replace("eth0", "absent0");
+    let route = |listen: &str| format!("[routes.probes]\nlisten = {listen:?}\npair = \"AGG_V\"\n");
+    let warned = |listen: &str| {
+        fs::write(&file, format!("{PAIR}{}[group]\n{needed}\n{shared}{WITNESS}", route(listen))).unwrap();
+        load(&file).unwrap().warnings.into_iter().map(|it| it.key).filter(|key| key.starts_with("routes")).count()
+    };
+    assert_eq!(warned("10.0.0.3:4100"), 1, "an address that the other node does not have");
+    assert_eq!((warned("10.0.0.10:4100"), warned("0.0.0.0:4100"), warned("[::]:4100")), (0, 0, 1));
     fs::write(&file, format!("[group]\n{needed}\n{shared}{WITNESS}")).unwrap();
     let said: Vec<String> =
         load(&file).unwrap().warnings.iter().map(|it| format!("{}: {}", it.key, it.reason)).collect();

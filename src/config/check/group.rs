@@ -4,7 +4,7 @@ use crate::config::{
     error::{Findings, Place},
     file::{Address, File, Group, InNetwork, Sync, Takeover},
     path::FilePath,
-    read::{Field, Found},
+    read::{Field, Found, named},
     values::{Local, Name, Span, Wait},
 };
 use crate::model::{
@@ -257,13 +257,29 @@ pub(in crate::config) fn unserved(file: &File, findings: &mut Findings) {
             let reason = "a primary node without pairs has nothing to serve, and nothing for a backup node to copy";
             findings.warn(&role.place, reason, "add `[pairs.NAME]` and `[routes.NAME]`; or write `role = \"backup\"`");
         }
-        return;
+        return routes_elsewhere(file, findings);
     }
     const REASON: &str = "a backup node serves what it copies, and nothing of what its own file has here";
     const MEND: &str = "remove it; or write `role = \"primary\"` if this node is to have a seat of its own";
     let pairs = file.pairs.here().filter(|pairs| !pairs.is_empty()).map(|pairs| &pairs.place);
     let routes = file.routes.here().filter(|routes| !routes.is_empty()).map(|routes| &routes.place);
     [pairs, routes].into_iter().flatten().for_each(|place| findings.warn(place, REASON, MEND));
+}
+
+/// Routes that clients of the shared address do not reach, wherever it is.
+fn routes_elsewhere(file: &File, findings: &mut Findings) {
+    let shared = file.group.here().and_then(|group| group.shared_address.here()?.address.here());
+    let Some(shared) = shared.map(|address| address.value.0.addr()) else { return };
+    for (_, route) in named(&file.routes) {
+        let listens = route.listen.here().map(|listen| listen.0.as_slice()).unwrap_or_default();
+        let reaches = |ip: IpAddr| ip == shared || (ip.is_unspecified() && ip.is_ipv4() == shared.is_ipv4());
+        if let Some(first) = listens.first().filter(|_| !listens.iter().any(|listen| reaches(listen.value.0.ip()))) {
+            let reason = format!(
+                "clients of the shared address, {shared}, do not reach this route, and after a takeover nobody does"
+            );
+            findings.warn(&first.place, reason, format!("listen on {shared}"));
+        }
+    }
 }
 
 /// Where peers reach this node, for who looks for listeners that collide.
