@@ -38,35 +38,42 @@ impl Links {
         Ok(Self { netlink: Netlink::open()? })
     }
 
-    /// Why none of `addresses` can be reached from here, in words: the link towards each of them is down. `None` if one of
+    /// Why none of `addresses` can be reached from here, in words: there is no route to it, or the link towards it is down. `None` if one of
     /// them can be tried, or the kernel does not say.
     #[must_use]
     pub fn trouble_towards(&self, addresses: &[SocketAddr]) -> Option<String> {
         let mut trouble = None;
         for address in addresses {
-            let (name, running) = self.interface_towards(address.ip()).and_then(|index| self.link(index))?;
-            if running {
-                return None;
+            match self.interface_towards(address.ip()) {
+                Ok(index) => {
+                    let (name, running) = self.link(index?)?;
+                    if running {
+                        return None;
+                    }
+                    trouble = Some(format!("the link {name} is down"));
+                }
+                Err(Errno::NETUNREACH | Errno::HOSTUNREACH) => {
+                    trouble = Some(format!("this node has no route to {}", address.ip()));
+                }
+                Err(_) => return None,
             }
-            trouble = Some(format!("the link {name} is down"));
         }
         trouble
     }
 
-    fn interface_towards(&self, ip: IpAddr) -> Option<u32> {
+    fn interface_towards(&self, ip: IpAddr) -> Result<Option<u32>, Errno> {
         let ip = ip.to_canonical();
         let mut question = RouteMessage::default();
         (question.header.address_family, question.header.destination_prefix_length) =
             if ip.is_ipv6() { (AddressFamily::Inet6, 128) } else { (AddressFamily::Inet, 32) };
         question.attributes = vec![RouteAttribute::Destination(ip.into())];
-        let RouteNetlinkMessage::NewRoute(route) = self.netlink.get(RouteNetlinkMessage::GetRoute(question)).ok()?
-        else {
-            return None;
-        };
-        route.attributes.into_iter().find_map(|attribute| match attribute {
+        let answer = self.netlink.get(RouteNetlinkMessage::GetRoute(question));
+        let answer = answer.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        let RouteNetlinkMessage::NewRoute(route) = answer else { return Ok(None) };
+        Ok(route.attributes.into_iter().find_map(|attribute| match attribute {
             RouteAttribute::Oif(index) => Some(index),
             _ => None,
-        })
+        }))
     }
 
     /// The link's name, and whether it is up with a carrier.
@@ -111,7 +118,7 @@ mod tests {
     #[test]
     fn loopback_is_never_down() {
         let links = Links::open().unwrap();
-        let lo = links.interface_towards("127.0.0.1".parse().unwrap()).and_then(|index| links.link(index));
+        let lo = links.interface_towards("127.0.0.1".parse().unwrap()).unwrap().and_then(|index| links.link(index));
         assert_eq!(lo, Some(("lo".into(), true)));
         assert_eq!(links.trouble_towards(&["127.0.0.1:1".parse().unwrap()]), None);
         assert_eq!(links.trouble_towards(&[]), None);
