@@ -24,6 +24,7 @@ mod inputs;
 mod orders;
 mod pair;
 mod progress;
+mod prospects;
 mod reconfigure;
 mod renew;
 mod seats;
@@ -55,7 +56,7 @@ use crate::{
         input::{Input, Stored},
     },
     model::{
-        PairName,
+        PairName, UpstreamName,
         ports::{Outcome, Progress, Workers},
         table::RouteTable,
     },
@@ -172,6 +173,8 @@ struct Driver {
     departed: BTreeMap<PairName, Stored>,
     /// Pairs whose machine has ended, until the next one goes on from it.
     parted: BTreeMap<PairName, Pair>,
+    /// Where pairs were left that a watching machine has seen lost since, until the one that serves has begun.
+    went: BTreeMap<PairName, UpstreamName>,
     incarnations: u32,
     /// Inputs that follow from effects; handled before anything else.
     backlog: VecDeque<(PairName, Input)>,
@@ -228,6 +231,7 @@ impl Driver {
             pairs: BTreeMap::new(),
             departed: BTreeMap::new(),
             parted: BTreeMap::new(),
+            went: BTreeMap::new(),
             incarnations: 0,
             backlog: VecDeque::new(),
             checks: JoinSet::new(),

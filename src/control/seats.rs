@@ -17,6 +17,7 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -37,6 +38,15 @@ pub struct SeatPart {
 
 /// All seats whose settings are in a configuration.
 pub type Layout = BTreeMap<NodeName, SeatPart>;
+
+/// What serving a seat would meet here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prospects {
+    /// The pairs of which no server at all answers its checks, in words.
+    pub unreached: Vec<String>,
+    /// Where its routes would listen.
+    pub listens: Vec<(RouteName, SocketAddr)>,
+}
 
 /// May the seat still be served? Taken back by whoever gave it, at any time before it is used.
 #[derive(Debug, Clone, Default)]
@@ -85,6 +95,8 @@ pub enum SeatOrder {
     Replicated(PairName, Receipt),
     /// Are servers of the seat reached from here, so that it can be served (`G12`)?
     Preflight(NodeName, oneshot::Sender<Result<(), String>>),
+    /// What serving these seats would meet here.
+    Prospects(Vec<NodeName>, oneshot::Sender<BTreeMap<NodeName, Prospects>>),
     /// Something happened to the node.
     Event {
         /// The stable word for scripts.

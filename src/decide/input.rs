@@ -167,12 +167,23 @@ pub struct Start {
     pub spec: PairSpec,
     /// What the journal had.
     pub stored: Stored,
-    /// It was another node's to write.
-    pub inherited: bool,
+    /// Whose it was to write.
+    pub origin: Origin,
     /// Numbers the machines of this process; each is higher than those before it, whichever pair they were for.
     pub incarnation: u32,
     /// Seed of all jitter.
     pub seed: u64,
+}
+
+/// Who wrote what a machine begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// This node, in an earlier run.
+    Own,
+    /// Another node, which had the pair's seat.
+    Inherited,
+    /// The machine that watched while another node had the seat: it has seen fail what that one left the pair on, this upstream.
+    Watched(UpstreamName),
 }
 
 /// What the journal had about a pair.

@@ -60,6 +60,8 @@ pub struct PairMachine {
     doubt: Option<String>,
     /// The state the journal had, until the record of the restart is on the disk.
     taken_up: Option<State>,
+    /// Which upstream it was left on by the node that had its seat, if this node's own watching has found that one lost.
+    came_from: Option<UpstreamName>,
     /// An epoch that another node acted under: ours has to be above it.
     above: Option<Epoch>,
     /// The record on the disk has to be written anew, though nothing that is in force changed.

@@ -216,7 +216,14 @@ impl NodeMachine {
     /// Is a node heard to serve it?
     #[must_use]
     pub fn is_served_elsewhere(&self, now: Time, seat: &NodeName) -> bool {
-        self.heard_holder(now, seat).is_some()
+        self.heard_holder(now, seat).is_some() || self.stranger_that_holds(now, seat).is_some()
+    }
+
+    /// The node of the same pairing key, not joined with this one, that is heard to serve it.
+    #[must_use]
+    pub fn stranger_that_holds(&self, now: Time, seat: &NodeName) -> Option<&NodeName> {
+        let holds = |peer: &Peer| peer.claim(seat).is_some_and(|claim| claim.holds) && !self.is_quiet(now, peer);
+        self.overheard.iter().find(|(_, peer)| holds(peer)).map(|(name, _)| name)
     }
 
     /// Is a copy of the seat of use on that node: may it take it over, or is it its own?
@@ -244,6 +251,9 @@ impl NodeMachine {
     }
 
     fn suspicion(&self, now: Time, peer: &Peer) -> Suspicion {
+        if self.is_quiet(now, peer) {
+            return Suspicion::Red;
+        }
         peer.hearing.suspicion(now, self.spec.heartbeat, self.spec.primary_timeout)
     }
 

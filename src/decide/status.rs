@@ -55,6 +55,8 @@ pub struct UpstreamStatus {
     pub health: HealthName,
     /// Since when they say so.
     pub since: Time,
+    /// It passed the newest check, and not long ago: what was found a while ago may be otherwise by now.
+    pub answers: bool,
     /// The last check's failure in words, if it failed.
     pub last_failure: Option<String>,
     /// How long the last passed check took.

@@ -70,6 +70,12 @@ labelled! {
         NotStandby = "not_standby": "this node does not stand by: it holds a seat already (--force overrides)",
         /// `G3`: it has to have the seat's configuration.
         NeverSynced = "never_synced": "this node never synced that seat (--force overrides)",
+        /// Not even with `--force`: it would serve nothing.
+        NothingCopied = "nothing_copied": "nothing was ever copied of that seat, so there is nothing this node could serve",
+        /// Whoever serves it can't be asked, and would not let go.
+        HeldByStranger = "held_by_stranger": "a node that this one is not joined with is heard to serve the seat: join it, or stop it first",
+        /// `replace` with oneself.
+        HoldsItself = "holds_itself": "this node holds the seat itself: `failback group role primary` makes it its own",
         /// `G12`.
         PreflightFailed = "preflight_failed": "the seat's upstreams are not reached from here (--force overrides)",
         /// `takeover.auto` is off.

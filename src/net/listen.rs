@@ -43,10 +43,7 @@ pub enum Presence {
 /// # Errors
 /// As there.
 pub fn bind_set_to(address: SocketAddr, workers: usize, presence: Presence) -> Result<ListenerSet, NetError> {
-    let failed = |source: io::Error| match Errno::from_io_error(&source) {
-        Some(Errno::ADDRINUSE) => NetError::InUse(address),
-        _ => NetError::Listen { address, source },
-    };
+    let failed = |source: io::Error| failed(address, source);
     let first = bound(address, false, presence).map_err(failed)?;
     sockopt::set_socket_reuseport(&first, true).map_err(|errno| failed(errno.into()))?;
     let first = TcpListener::from(first);
@@ -61,6 +58,19 @@ pub fn bind_set_to(address: SocketAddr, workers: usize, presence: Presence) -> R
         listen(socket, BACKLOG).map_err(|errno| failed(errno.into()))?;
     }
     Ok(ListenerSet { address, sockets })
+}
+
+/// What would keep this address from being listened on, whether the host has it or not. Listens on nothing.
+#[must_use]
+pub fn hindrance(address: SocketAddr) -> Option<NetError> {
+    bound(address, false, Presence::Later).err().map(|error| failed(address, error))
+}
+
+fn failed(address: SocketAddr, source: io::Error) -> NetError {
+    match Errno::from_io_error(&source) {
+        Some(Errno::ADDRINUSE) => NetError::InUse(address),
+        _ => NetError::Listen { address, source },
+    }
 }
 
 fn bound(address: SocketAddr, join: bool, presence: Presence) -> io::Result<OwnedFd> {

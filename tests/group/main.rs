@@ -52,6 +52,8 @@ mod lab;
 #[cfg(test)]
 mod many;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod neighbours;
 #[cfg(test)]
 mod node;

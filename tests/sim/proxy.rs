@@ -10,7 +10,7 @@ use failback::{
     decide::{
         PairMachine,
         effect::{CheckId, Effect, PairRecord, PersistId, Routing},
-        input::{CheckResult, Input, Start, Stored},
+        input::{CheckResult, Input, Origin, Start, Stored},
     },
     model::{
         EndReason, Epoch, Time,
@@ -141,7 +141,7 @@ impl World {
         self.proxy.acknowledged = self.proxy.disk.last().cloned().filter(|_| !matches!(stored, Stored::Unreadable(_)));
         let incarnation = self.proxy.incarnation;
         let start =
-            Start { spec: self.proxy.spec.clone(), stored, inherited: false, incarnation, seed: self.chance.draw() };
+            Start { spec: self.proxy.spec.clone(), stored, origin: Origin::Own, incarnation, seed: self.chance.draw() };
         self.proxy.machine = Some(PairMachine::new(start, self.now));
         self.carry_out_effects();
         self.machine_wakes(self.proxy.incarnation, None);

@@ -333,7 +333,7 @@ impl World {
         let source = &self.nodes[from];
         let reached = self.link(number, from) && source.machine.is_some() && !source.is_frozen(self.now);
         if !reached || self.nodes[number].is_frozen(self.now) {
-            return self.tell(number, Duration::ZERO, Input::SyncFailed(seat.clone()));
+            return self.tell(number, Duration::ZERO, Input::SyncFailed { seat: seat.clone(), came: false });
         }
         let chain = source.chains.get(seat).cloned().unwrap_or_default();
         let revision = chain.len() as u64;

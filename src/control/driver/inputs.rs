@@ -19,7 +19,7 @@ impl Driver {
         let (name, now) = (spec.name.clone(), self.clock.now());
         self.incarnations += 1;
         let metrics = self.metrics.pair(&spec);
-        let mut pair = Pair::new(spec, (stored, self.is_inherited(&name)), self.incarnations, metrics, now);
+        let mut pair = Pair::new(spec, (stored, self.origin_of(&name)), self.incarnations, metrics, now);
         pair.watched = self.watched_for(&name).is_some();
         if let Some(former) = self.parted.remove(&name) {
             pair.go_on_from(former, now);

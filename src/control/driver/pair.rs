@@ -5,7 +5,7 @@ use crate::{
     control::journal::Receipt,
     decide::{
         effect::PairRecord,
-        input::{Start, Stored},
+        input::{Origin, Start, Stored},
         pair::PairMachine,
     },
     model::{Time, UpstreamName, spec::PairSpec},
@@ -51,7 +51,7 @@ pub(super) struct Pair {
 impl Pair {
     pub(super) fn new(
         spec: PairSpec,
-        (stored, inherited): (Stored, bool),
+        (stored, origin): (Stored, Origin),
         incarnation: u32,
         metrics: Arc<PairMetrics>,
         now: Time,
@@ -59,7 +59,7 @@ impl Pair {
         let start = Start {
             spec: spec.clone(),
             stored: stored.clone(),
-            inherited,
+            origin,
             incarnation,
             seed: RandomState::new().build_hasher().finish(),
         };

@@ -14,9 +14,9 @@ use crate::{
     },
     decide::{
         effect::{PairRecord, PersistId},
-        input::{Input, Stored},
+        input::{Input, Origin, Stored},
     },
-    model::{Epoch, NodeName, PairName, RouteName, alert::Alert, view::HealthName},
+    model::{Epoch, NodeName, PairName, RouteName, alert::Alert},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,7 +35,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Seats {
     group: mpsc::Sender<FromDriver>,
-    layout: Layout,
+    pub(super) layout: Layout,
     open: BTreeSet<NodeName>,
     holders: BTreeMap<NodeName, Option<NodeName>>,
     /// This node is alone and cut off: no pair changes sides. So it begins, until somebody is heard.
@@ -125,6 +125,9 @@ impl Driver {
             SeatOrder::Preflight(seat, reply) => {
                 let _gone = reply.send(self.preflight(&seat));
             }
+            SeatOrder::Prospects(seats, reply) => {
+                let _gone = reply.send(seats.into_iter().map(|seat| (seat.clone(), self.prospects(&seat))).collect());
+            }
             SeatOrder::Event { kind, grave, message } => self.chronicle.node(&self.journal, kind, grave, message),
             SeatOrder::Alert(alert) => self.alerts.happened(*alert),
             SeatOrder::Standing(alerts) => {
@@ -156,6 +159,7 @@ impl Driver {
         }
         self.reconfigure(plan);
         self.parted.clear();
+        self.went.clear();
         for (seat, part) in known.iter().filter(|(seat, _)| before.get(*seat) != known.get(*seat)) {
             let records = part.pairs.iter().filter_map(|(pair, record)| Some((pair.clone(), record.clone()?)));
             self.records_of(seat, records.collect());
@@ -169,21 +173,31 @@ impl Driver {
             if let Some(pair) = self.pairs.get(&name).filter(|pair| pair.watched) {
                 let seen = pair.stored.clone();
                 self.part_from(&name);
-                let best = later(seen, self.recollection(&name));
+                let left = self.recollection(&name);
+                let best = later(seen, left.clone());
+                if let (Stored::Record(went), Stored::Record(left)) = (&best, &left)
+                    && (went.epoch, &went.upstream, went.state) != (left.epoch, &left.upstream, left.state)
+                {
+                    self.went.insert(name.clone(), left.upstream.clone());
+                }
                 self.departed.insert(name, best);
             }
         }
     }
 
-    fn pairs_of(&self, seat: &NodeName) -> Vec<PairName> {
+    pub(super) fn pairs_of(&self, seat: &NodeName) -> Vec<PairName> {
         let part = self.seats.as_ref().and_then(|seats| seats.layout.get(seat));
         part.map(|part| part.pairs.keys().cloned().collect()).unwrap_or_default()
     }
 
-    /// Was it another node that wrote last what is known of the pair?
-    pub(super) fn is_inherited(&self, pair: &PairName) -> bool {
+    /// Who wrote what is known of a pair that begins.
+    pub(super) fn origin_of(&mut self, pair: &PairName) -> Origin {
+        if let Some(from) = self.went.remove(pair) {
+            return Origin::Watched(from);
+        }
         let part = self.seats.as_ref().and_then(|seats| seats.layout.get(seats.of_pair(pair)?));
-        part.is_some_and(|part| !part.own && part.pairs.get(pair).is_some_and(Option::is_some))
+        let inherited = part.is_some_and(|part| !part.own && part.pairs.get(pair).is_some_and(Option::is_some));
+        if inherited { Origin::Inherited } else { Origin::Own }
     }
 
     /// What is known of a pair that begins: by the other nodes, and by the journal where it wrote what they know.
@@ -325,25 +339,6 @@ impl Driver {
         if let Err(full) = seats.group.try_send(reload) {
             full.into_inner().refuse(OrderError::Busy);
         }
-    }
-
-    /// At least one server of each pair has to answer, and the one in use has to be among them, or nobody is better off.
-    fn preflight(&self, seat: &NodeName) -> Result<(), String> {
-        let names = self.pairs_of(seat);
-        if names.is_empty() {
-            return Err(format!("no pair of seat {seat} is known here"));
-        }
-        let now = self.clock.now();
-        for name in names {
-            let status = self.pairs.get(&name).map(|pair| pair.machine.status(now));
-            let up = status.is_some_and(|status| {
-                status.upstreams.iter().any(|its| its.name == status.active_upstream && its.health == HealthName::Up)
-            });
-            if !up {
-                return Err(format!("{name}: no server that clients could be sent to answers its checks from here"));
-            }
-        }
-        Ok(())
     }
 
     /// What a machine that only watches has decided is in force for it at once, and on no disk.

@@ -91,6 +91,11 @@ impl Arranger {
         }
     }
 
+    /// Has this node's file pairs of its own?
+    pub(super) fn has_own_pairs(&self) -> bool {
+        Settings::of(&self.own_text()).is_ok_and(|settings| !settings.names().0.is_empty())
+    }
+
     /// What to do about a file that is behind.
     pub(super) fn behind(&self) -> String {
         format!(

@@ -243,6 +243,9 @@ impl Group {
         let ticket = if let Note::Order { ticket, .. } = note { *ticket } else { None };
         let by = ticket.and_then(|ticket| self.waiting.get(&ticket)).map(|(_, by)| by.as_str());
         let Some(story) = words::story(&self.me, note, by) else { return };
+        if let Note::LetGo { seat, reason: SeatReason::Superseded, .. } = note {
+            self.pulls.served_twice.insert(seat.clone());
+        }
         if let Note::NotComing { seat, .. } = note {
             self.hindrances.not_coming.insert(seat.clone(), story.message.clone());
         }

@@ -2,18 +2,24 @@
 
 use super::{Done, Group, arrange::Aside, doubts::Doubt};
 use crate::{
-    control::address::probe::hindrance,
+    control::{
+        address::probe::hindrance,
+        seats::{Prospects, SeatOrder},
+    },
     model::{
         NodeName, Time,
         alert::{AlertKey, AlertKind},
+        causes::chain,
         group::InterfaceAddress,
     },
+    net::listen,
 };
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     time::Duration,
 };
+use tokio::sync::oneshot;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const SAID_AFTER: Duration = Duration::from_secs(3);
@@ -69,10 +75,17 @@ impl Group {
             return;
         }
         (self.fitness.looked, self.fitness.looking) = (now, true);
-        let (needs, own) = (self.needs(), self.spec.shared_address.clone());
-        self.tasks.spawn_blocking(move || {
-            let seats = needs.iter().map(|its| (its.seat.clone(), found(its))).collect();
-            Done::Looked(Look { own_address: own.as_ref().and_then(hindrance), seats })
+        let (needs, own, driver) = (self.needs(), self.spec.shared_address.clone(), self.driver.clone());
+        self.tasks.spawn(async move {
+            let (reply, prospects) = oneshot::channel();
+            let seats = needs.iter().map(|its| its.seat.clone()).collect();
+            let _stopping = driver.send(SeatOrder::Prospects(seats, reply)).await;
+            let prospects = prospects.await.unwrap_or_default();
+            let look = move || {
+                let found = |its: &Needs| (its.seat.clone(), found(its, prospects.get(&its.seat)));
+                Look { own_address: own.as_ref().and_then(hindrance), seats: needs.iter().map(found).collect() }
+            };
+            tokio::task::spawn_blocking(look).await.map_or(Done::Nothing, Done::Looked)
         });
         if self.fitness.unarranged.is_some() || !self.fitness.aside.is_empty() {
             self.arrange();
@@ -159,9 +172,13 @@ fn unfit(node: &NodeName, seat: &NodeName) -> AlertKey {
 }
 
 /// Looks at the host. Blocks; must be called within a runtime.
-fn found(needs: &Needs) -> Vec<String> {
+fn found(needs: &Needs, prospects: Option<&Prospects>) -> Vec<String> {
+    let unreached = prospects.into_iter().flat_map(|prospects| prospects.unreached.clone());
+    let listens = prospects.into_iter().flat_map(|prospects| &prospects.listens);
+    let taken =
+        listens.filter_map(|(route, address)| Some(format!("route {route}: {}", chain(&listen::hindrance(*address)?))));
     let address = needs.address.as_ref().and_then(hindrance);
-    needs.lacks.iter().cloned().chain(address).chain(no_room(&needs.state_dir)).collect()
+    needs.lacks.iter().cloned().chain(address).chain(no_room(&needs.state_dir)).chain(taken).chain(unreached).collect()
 }
 
 /// A takeover has to be stored before it is acted on.

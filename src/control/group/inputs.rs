@@ -309,14 +309,18 @@ impl Group {
     pub(super) fn what_came_from(&mut self, nodes: &[NodeName]) -> Vec<NodeName> {
         let serving = self.served();
         let known = self.arranger.known();
+        // A seat may have become another's, who is not parted from.
+        let members = self.others();
+        let stays = |home: &NodeName| !nodes.contains(home) && members.contains(home);
         let gone: Vec<NodeName> = known
             .values()
             .filter(|copy| nodes.contains(&copy.seat) || nodes.contains(&copy.by))
+            .filter(|copy| !self.machine.seats().any(|(seat, its)| *seat == copy.seat && stays(&its.home)))
             .map(|copy| copy.seat.clone())
             .filter(|seat| *seat != self.me && !serving.contains(seat))
             .collect();
         for seat in &gone {
-            self.pulls.last.remove(seat);
+            self.pulls.forget_seat(seat);
         }
         gone
     }

@@ -164,6 +164,8 @@ struct Group {
     /// Nodes to which there is no peer link from here, and why.
     links_down: BTreeMap<NodeName, String>,
     silent_since: BTreeMap<NodeName, Time>,
+    /// Another node was heard in this run.
+    heard_any: bool,
     at_odds_since: Option<Time>,
     /// When this node began to serve each seat.
     served_since: BTreeMap<NodeName, Time>,

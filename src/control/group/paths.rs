@@ -30,10 +30,15 @@ impl Group {
 
     /// Who has died is heard by both paths no more, and that is told as what it is.
     pub(super) fn forget_paths_of_the_silent(&mut self) {
-        let heard = self.heard();
+        let now = self.clock.now();
+        let mut late: BTreeMap<NodeName, usize> = BTreeMap::new();
+        self.machine.late_paths(now).for_each(|(node, _)| *late.entry(node.clone()).or_default() += 1);
+        let (heard, both) = (self.heard(), late.into_iter().filter(|(_, paths)| *paths > 1));
+        let falling: BTreeSet<NodeName> = both.map(|(node, _)| node).collect();
         let of_silent = |key: &AlertKey| {
             let node = key.about.as_deref().and_then(|about| about.split_once(' '));
-            key.kind == AlertKind::PathLost && node.is_none_or(|(_, node)| !heard.contains(node))
+            let is_silent = |node: &str| !heard.contains(node) || falling.contains(node);
+            key.kind == AlertKind::PathLost && node.is_none_or(|(_, node)| is_silent(node))
         };
         self.forget_doubts(of_silent);
     }

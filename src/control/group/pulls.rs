@@ -44,6 +44,8 @@ pub(super) struct Pulls {
     lacking: BTreeMap<NodeName, String>,
     due: BTreeMap<NodeName, Time>,
     running: BTreeSet<NodeName>,
+    /// Seats that were served here while another node served them, too, until what that one has was taken.
+    pub(super) served_twice: BTreeSet<NodeName>,
     /// Something changed since the one under way began.
     again: BTreeSet<NodeName>,
 }
@@ -52,6 +54,14 @@ impl Pulls {
     /// Why what the seat's holder had last could not be taken, if it came and could not.
     pub(super) fn lacking(&self, seat: &NodeName) -> Option<&str> {
         self.lacking.get(seat).map(String::as_str)
+    }
+
+    /// Nothing of it is known any more; should it be known again, it is pulled at once.
+    pub(super) fn forget_seat(&mut self, seat: &NodeName) {
+        self.last.remove(seat);
+        self.due.remove(seat);
+        self.errors.remove(seat);
+        self.lacking.remove(seat);
     }
 
     /// A node is a member no more.
@@ -100,10 +110,11 @@ impl Group {
             SyncView { result: SyncResult::Running, at: wall_now(), from: from.clone(), revision: None, error: None };
         self.pulls.last.insert(seat.clone(), running);
         let (links, arranger) = (Arc::clone(&self.links), self.arranger.clone());
+        let twice = self.pulls.served_twice.contains(&seat);
         self.tasks.spawn(async move {
             let (order, result) = match sync::pull(&links, &from, &seat).await {
                 Ok(copy) => {
-                    let (copy, taken) = take(&links, &from, &arranger, copy).await;
+                    let (copy, taken) = take(&links, &from, &arranger, copy, twice).await;
                     (Some(copy.order()), taken)
                 }
                 Err(error) => (None, Err(chain(&error))),
@@ -134,6 +145,7 @@ impl Group {
             Ok((revision, name)) => {
                 self.pulls.errors.remove(&seat);
                 self.pulls.lacking.remove(&seat);
+                self.pulls.served_twice.remove(&seat);
                 view.revision = Some(name);
                 if interval.is_zero() {
                     self.pulls.due.remove(&seat);
@@ -157,7 +169,7 @@ impl Group {
                 (view.result, view.error) = (SyncResult::Failed, Some(why));
                 self.pulls.due.insert(seat.clone(), now + AGAIN);
                 self.pulls.last.insert(seat.clone(), view);
-                self.input(Input::SyncFailed(seat));
+                self.input(Input::SyncFailed { seat, came: order.is_some() });
             }
         }
     }
@@ -170,13 +182,25 @@ impl Group {
 
 /// Takes a copy. Epochs of pairs that are given up for it must not be used again: who wrote it is told of them first, and is pulled from
 /// until its own are above, so that the copy which is taken says so, too.
-async fn take(links: &PeerLinks, from: &NodeName, arranger: &Arranger, mut copy: Copy) -> (Copy, Taken) {
+async fn take(
+    links: &PeerLinks,
+    from: &NodeName,
+    arranger: &Arranger,
+    mut copy: Copy,
+    served_twice: bool,
+) -> (Copy, Taken) {
     let known = arranger.known().get(&copy.seat).cloned();
     let given_up = |copy: &Copy| -> Vec<GivenUpRecord> {
         let given_up = known.iter().flat_map(|known| copy.gives_up(known));
         given_up.map(|(pair, old, new)| (pair.clone(), old.clone(), new.clone())).collect()
     };
-    let told = given_up(&copy);
+    let mut told = given_up(&copy);
+    if served_twice {
+        let parted = known.iter().flat_map(|known| copy.parts_from(known));
+        let parted = parted.map(|(pair, old, new)| (pair.clone(), old.clone(), new.clone()));
+        let news: Vec<_> = parted.filter(|(pair, ..)| told.iter().all(|(known, ..)| known != pair)).collect();
+        told.extend(news);
+    }
     for _ in 0..RAISED_AFTER {
         let epochs: BTreeMap<_, _> = given_up(&copy).into_iter().map(|(pair, old, _)| (pair, old.epoch)).collect();
         if epochs.is_empty() {

@@ -49,6 +49,7 @@ impl Group {
         self.forget_paths_of_the_silent();
         let mut doubts = self.held_and_not_served();
         doubts.extend(self.nobody_serves(now));
+        doubts.extend(self.served_unheard());
         doubts.extend(self.unfit());
         doubts.extend(self.lost_paths(now));
         doubts.extend(self.troubles(view));

@@ -141,6 +141,7 @@ pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Rea
         series: Series::default(),
         links_down: BTreeMap::new(),
         silent_since: BTreeMap::new(),
+        heard_any: false,
         at_odds_since: None,
         served_since: BTreeMap::new(),
         about: BTreeMap::new(),

@@ -2,12 +2,13 @@
 
 use super::{Group, doubts::Doubt, standing::not_served};
 use crate::{
-    control::address::probe::Ownership,
+    control::{address::probe::Ownership, sync::draft_path},
     decide::seat::SeatStatus,
     model::{
         Epoch, NodeName, Time,
+        alert::{AlertKey, AlertKind},
         group::{NodeStateName, Role},
-        seat::{SeatRefusal, Suspicion},
+        seat::{SeatReason, SeatRefusal, Suspicion},
     },
 };
 use std::time::Duration;
@@ -44,6 +45,32 @@ impl Group {
         self.machine.seats().filter_map(doubt).collect()
     }
 
+    /// A seat that is served by what this node's record says, while no other node was heard since it was started: one of them may have served it
+    /// since that was written, and changed sides.
+    pub(super) fn served_unheard(&self) -> Vec<Doubt> {
+        let unheard = !self.heard_any && !self.others().is_empty();
+        let by_record = |status: &SeatStatus| status.serving && status.reason == SeatReason::Restarted;
+        let seats = self.machine.seats().filter(|(_, status)| unheard && by_record(status));
+        let doubt = |(seat, _): (&NodeName, SeatStatus)| Doubt {
+            key: AlertKey::about(AlertKind::Conflict, Some(format!("{seat}, served alone"))),
+            title: format!("{} serves seat {seat} as it knew it when it stopped", self.me),
+            message: format!(
+                "{} serves seat {seat} as it knew it when it stopped, and has heard no other node since: if one served it meanwhile, pairs may \
+                 be on the wrong server",
+                self.me
+            ),
+            advice: "start the other node; `failback why PAIR` shows the side of each pair".into(),
+            event: "served_unheard",
+            over: Some((
+                "heard",
+                format!("another node is heard; what it knows of seat {seat} counts, if it is newer"),
+            )),
+            said_after: SAID_AFTER,
+            alert_after: ALERT_AFTER,
+        };
+        seats.map(doubt).collect()
+    }
+
     fn who_fails(&self, now: Time, holder: Option<&NodeName>) -> String {
         let Some(holder) = holder else { return "no node is known to hold it".into() };
         match self.machine.peers(now).find(|(name, ..)| *name == holder) {
@@ -58,9 +85,10 @@ impl Group {
         let lacks =
             self.unfit().into_iter().find(|doubt| doubt.key.about.as_deref() == Some(&format!("seat {seat} on {me}")));
         match (status.held_back, self.hindrances.owner(seat)) {
-            (Some(SeatRefusal::AddressOwned), Some(Ownership::Owned(mac))) => {
-                format!("{me} does not take it over: another host ({mac}) answers for its address")
-            }
+            (Some(SeatRefusal::AddressOwned), Some(Ownership::Owned(mac))) => format!(
+                "{me} does not take it over, as its address is answered for ({mac}): if that is the holder, it serves, and only the paths \
+                 between the nodes are cut"
+            ),
             (Some(why), _) => format!("{me} does not take it over by itself: {}; {}", why.words(), self.way_out(seat)),
             (None, _) if lacks.is_some() => lacks.map(|doubt| doubt.message).unwrap_or_default(),
             (None, Some(Ownership::CannotTell(why))) => {
@@ -105,6 +133,15 @@ impl Group {
                 "seat {seat} is served with settings from before the last change, which could not be taken: {why}"
             ))
         }));
+        lines.extend(self.machine.seats().filter_map(|(seat, _)| {
+            let stranger = self.machine.stranger_that_holds(now, seat)?;
+            Some(format!(
+                "{stranger} serves seat {seat}, and is not joined with this node: to have it copied here, join this node from there \
+                 (`failback group join`; first `failback group leave` here if it was in the group before, and `failback group leave --node \
+                 {me}` there if that says so)",
+                me = self.me
+            ))
+        }));
         let owns = |node: &NodeName| self.machine.seats().any(|(_, status)| status.home == *node);
         let given = self.machine.seats().find(|(seat, _)| **seat == self.me).map(|(_, status)| status.home);
         if self.machine.role() == Role::Primary
@@ -114,6 +151,15 @@ impl Group {
             lines.push(format!(
                 "seat {} is {home}'s own now: `failback group role backup`, then `failback group leave`, frees this node for a new join",
                 self.me
+            ));
+        }
+        let called = self.machine.seats().find(|(seat, status)| status.home == self.me && **seat != self.me);
+        if let Some((seat, _)) =
+            called.filter(|_| self.machine.role() == Role::Primary && self.arranger.has_own_pairs())
+        {
+            lines.push(format!(
+                "the pairs and routes in this node's file count for nothing: its seat is called {seat}, and its settings are in {}",
+                draft_path(&self.state_dir, seat).display()
             ));
         }
         let silent = self.machine.peers(now).filter(|(node, heard, ..)| *heard == Suspicion::Red && !owns(node));
@@ -129,6 +175,7 @@ impl Group {
     pub(super) fn count_silences(&mut self, now: Time) {
         let red = self.machine.peers(now).filter(|(_, heard, ..)| *heard == Suspicion::Red);
         let silent: Vec<NodeName> = red.map(|(node, ..)| node.clone()).collect();
+        self.heard_any |= self.machine.peers(now).any(|(.., state)| state != NodeStateName::Unknown);
         self.silent_since.retain(|node, _| silent.contains(node));
         for node in silent {
             self.silent_since.entry(node).or_insert(now);

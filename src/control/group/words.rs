@@ -155,7 +155,7 @@ pub(super) fn alert(me: &NodeName, note: &Note, story: &Story) -> Option<Alert> 
 /// A pair's change that is given up for what another node has.
 pub(super) fn given_up(me: &NodeName, pair: &PairName, old: &PairRecord, new: &PairRecord) -> Story {
     let message = format!(
-        "{pair}: {me} knew it on {} (epoch {}), which the node that serves it now did not hear of; it goes on with {} (epoch {}), and what was \
+        "{pair}: {me} had it on {} (epoch {}) while the node that serves it now had not; it goes on with {} (epoch {}), and what was \
          written to {} meanwhile is not there",
         old.upstream, old.epoch, new.upstream, new.epoch, old.upstream
     );

@@ -234,12 +234,12 @@ async fn tell_leaving(shared: &Shared, peer: &Peer) -> bool {
     told.is_ok_and(|answer| answer.status().is_success() || answer.status() == hyper::StatusCode::FORBIDDEN)
 }
 
-/// +1 with each start, so that what was said in an earlier run is known for old. What is damaged keeps no node from starting: then
-/// it begins from a number that is higher than any earlier one for sure.
+/// +1 with each start, so that what was said in an earlier run is known for old. Where none was counted, or what was is damaged, it begins from
+/// a number that is higher than any earlier one for sure: the node may have had another disk before, and others remember its count.
 fn next_boot(state_dir: &Path) -> Result<u64, PeerError> {
     let path = state_dir.join("boot");
     let before = match file::read(&path, 64) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => seconds_since_1970(),
         read => read.and_then(|bytes| whole_number(&bytes)).unwrap_or_else(|error| {
             let from = seconds_since_1970();
             tracing::warn!(path = %path.display(), %error, from, "the count of this node's starts is damaged; it begins anew");
@@ -257,8 +257,7 @@ fn whole_number(bytes: &[u8]) -> io::Result<u64> {
     number.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it holds no number"))
 }
 
-/// Higher than all counts of starts: those that begin at 1 never come so far, and one that began at such a number and went on by
-/// one a start was overtaken by the clock.
+/// Higher than all counts of starts: one that began at such a number and went on by one a start was overtaken by the clock.
 fn seconds_since_1970() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -273,7 +272,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("boot");
         let next = || next_boot(dir.path()).unwrap();
-        assert_eq!((next(), next()), (1, 2));
+        std::fs::write(&path, "1\n").unwrap();
+        assert_eq!((next(), next()), (2, 3));
+        std::fs::remove_file(&path).unwrap();
+        assert!(next() > 1_700_000_000, "another disk: the others remember the count of the first");
         for damaged in ["", "12", "\0\0\0", "-1\n", "2\nand more than a number\n", &"1".repeat(70)] {
             std::fs::write(&path, damaged).unwrap();
             let first = next();

@@ -66,7 +66,8 @@ impl Copy {
     pub fn follows(&self, known: Option<&Self>) -> Result<(), Refusal> {
         let ours = known.map(|known| known.lineage.clone()).unwrap_or_default();
         let is_later = known.is_some_and(|known| (self.epoch, &self.by) > (known.epoch, &known.by));
-        if !self.lineage.descends_from(&ours) && !(is_later && self.lineage.is_related_to(&ours)) {
+        let goes_on = self.lineage.descends_from(&ours) || (is_later && self.lineage.is_related_to(&ours));
+        if !goes_on {
             let name = |lineage: &Lineage| lineage.head().map_or_else(|| "none".into(), ToString::to_string);
             let (theirs, ours) = (name(&self.lineage), name(&ours));
             return Err(Refusal::Unrelated { seat: self.seat.clone(), theirs, ours });
@@ -89,6 +90,16 @@ impl Copy {
     ) -> impl Iterator<Item = (&'a PairName, &'a PairRecord, &'a PairRecord)> {
         let both = known.pairs.iter().filter_map(|(pair, old)| Some((pair, old, self.pairs.get(pair)?)));
         both.filter(|(_, old, new)| old.epoch > new.epoch || (old.epoch == new.epoch && old.upstream != new.upstream))
+    }
+
+    /// What `known` says of pairs that this node served while another one did, too: what was written there is not on the server that this copy,
+    /// which takes its place, has them on. Each with what takes its place.
+    pub fn parts_from<'a>(
+        &'a self,
+        known: &'a Self,
+    ) -> impl Iterator<Item = (&'a PairName, &'a PairRecord, &'a PairRecord)> {
+        let both = known.pairs.iter().filter_map(|(pair, old)| Some((pair, old, self.pairs.get(pair)?)));
+        both.filter(|(_, old, new)| old.upstream != new.upstream)
     }
 
     /// These settings take the place of what is there, as the next revision. `false`: they are the same.

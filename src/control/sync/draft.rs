@@ -36,7 +36,7 @@ pub(super) fn write(path: &Path, seat: &str, known: Option<&str>, settings: &str
     }
     let text = format!(
         "# What this node knows of seat {seat}. Where it holds the seat for another node, edit this, then: failback reload\n\
-         # The seat's own node has its configuration file for that.\n\n{settings}"
+         # The node of that name has its configuration file for that.\n\n{settings}"
     );
     disk::replace(path, text.as_bytes()).map_err(failed)
 }

@@ -54,12 +54,13 @@ impl PairMachine {
         let first = !std::mem::replace(&mut self.stored, true);
         let taken_up = self.taken_up.take();
         let moved = before.upstream != self.core.upstream;
+        let came_from = self.came_from.take().unwrap_or_else(|| before.upstream.clone());
         if first || taken_up.is_some() || moved || before.state != self.core.state {
             self.core.since = now;
             self.note(Note::Transition {
                 from: taken_up.unwrap_or(before.state),
                 to: self.core.state,
-                from_upstream: before.upstream.clone(),
+                from_upstream: came_from,
                 to_upstream: self.core.upstream.clone(),
                 epoch: self.core.epoch,
                 reason: self.core.reason,

@@ -30,13 +30,13 @@ impl PairMachine {
             pinned: core.pinned,
             latched: core.latched,
             resynced_since: core.signal.filter(|_| self.signal_holds()).map(|signal| signal.since),
-            upstreams: self.upstreams.iter().map(|upstream| self.upstream_status(upstream)).collect(),
+            upstreams: self.upstreams.iter().map(|upstream| self.upstream_status(now, upstream)).collect(),
             migration: self.migration.as_ref().map(|migration| migration.view(now, self.spec.failback.pace)),
             counted: self.migration.as_ref().is_some_and(Migration::is_counted),
         }
     }
 
-    fn upstream_status(&self, upstream: &Upstream) -> UpstreamStatus {
+    fn upstream_status(&self, now: Time, upstream: &Upstream) -> UpstreamStatus {
         let health = &upstream.health;
         let active = upstream.role != UpstreamRole::Elsewhere && upstream.name == self.core.upstream;
         let admissible = match upstream.role {
@@ -52,6 +52,7 @@ impl PairMachine {
             resolved: upstream.resolved.clone(),
             health: health.state(),
             since: health.since(),
+            answers: health.is_up() && !health.is_failing() && health.is_fresh(now),
             last_failure: health.last_failure().map(ToString::to_string),
             last_check: health.last_took(),
             admissible,

@@ -10,7 +10,7 @@ use crate::{
         effect::{Note, PairRecord},
         flap::Flap,
         identity::Former,
-        input::{Start, Stored},
+        input::{Origin, Start, Stored},
         signal::Polling,
         timers::Jitter,
     },
@@ -29,8 +29,12 @@ const UNREADABLE: Epoch = Epoch(1 << 24);
 const UNREAD: u64 = 1 << 16;
 
 pub(super) fn machine(start: Start, now: Time) -> PairMachine {
-    let Start { spec, stored, inherited, incarnation, seed } = start;
-    let why = if inherited { Reason::Inherited } else { Reason::Restarted };
+    let Start { spec, stored, origin, incarnation, seed } = start;
+    let why = match (&origin, &stored) {
+        (Origin::Watched(_), Stored::Record(record)) => record.reason,
+        (Origin::Own, _) => Reason::Restarted,
+        (Origin::Inherited | Origin::Watched(_), _) => Reason::Inherited,
+    };
     // A restart is a gap in our watching: no signal from before it holds.
     let generation = match &stored {
         Stored::Record(record) => record.generation + 1,
@@ -56,6 +60,7 @@ pub(super) fn machine(start: Start, now: Time) -> PairMachine {
         stored: taken_up.is_some() || core.adrift,
         doubt,
         taken_up,
+        came_from: if let Origin::Watched(from) = origin { Some(from) } else { None },
         retry_at: None,
         validations: Vec::new(),
         polling: Polling::default(),

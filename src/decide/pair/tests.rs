@@ -13,7 +13,7 @@ use crate::{
     decide::{
         PairMachine, PairStatus,
         effect::{CheckId, Closing, Effect, Note, PairRecord, PersistId, Routing, Ticket, Verdict},
-        input::{CheckResult, Input, Order, Start, Stored},
+        input::{CheckResult, Input, Order, Origin, Start, Stored},
     },
     model::{
         EndReason, Epoch, Side, Time, TransitionReason as Reason, UpstreamName,
@@ -128,7 +128,7 @@ impl World {
 
     fn start_at(now: Time, spec: PairSpec, stored: Stored) -> Self {
         let names: Vec<_> = spec.checked().map(|upstream| upstream.name.clone()).collect();
-        let machine = PairMachine::new(Start { spec, stored, inherited: false, incarnation: 1, seed: 1 }, now);
+        let machine = PairMachine::new(Start { spec, stored, origin: Origin::Own, incarnation: 1, seed: 1 }, now);
         let mut world = Self {
             machine,
             now,

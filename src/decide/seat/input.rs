@@ -59,7 +59,12 @@ pub enum Input {
         revision: u64,
     },
     /// A pull of the seat failed.
-    SyncFailed(NodeName),
+    SyncFailed {
+        /// Which.
+        seat: NodeName,
+        /// A copy came, and could not be taken; else nobody answered.
+        came: bool,
+    },
     /// What became of [`super::effect::Effect::Preflight`]: are the seat's upstreams reached from here, TLS included (`G12`)?
     Preflight {
         /// Of which seat.

@@ -37,7 +37,7 @@ impl NodeMachine {
             }
             Input::Left(name) => self.left(&name),
             Input::Synced { seat, revision } => self.was_synced(now, seat, revision),
-            Input::SyncFailed(seat) => self.sync_failed(&seat),
+            Input::SyncFailed { seat, came } => self.sync_failed(now, &seat, came),
             Input::Preflight { seat, reached } => self.preflight(now, &seat, reached),
             Input::Told(name, message) => self.told(now, &name, message),
             Input::Gone(name) => self.gone(now, &name),

@@ -69,6 +69,17 @@ impl NodeMachine {
         if seat.is_serving() {
             return unchanged(format!("this node serves seat {name} already"));
         }
+        // It hears this node, too, and lets go. But what it serves is lost to one that has no memory of the seat, and to one whose it is not.
+        let may_part = force && seat.home == self.me && self.synced.contains_key(name);
+        if !may_part && self.stranger_that_holds(now, name).is_some() {
+            return refused(SeatRefusal::HeldByStranger);
+        }
+        if self.retry_at.is_some() {
+            return refused(SeatRefusal::NotStored);
+        }
+        if force && !self.synced.contains_key(name) && seat.home != self.me && self.who_can_give(now, name).is_none() {
+            return refused(SeatRefusal::NothingCopied);
+        }
         if !force {
             self.may_be_ordered(name)?;
         }
@@ -130,6 +141,9 @@ impl NodeMachine {
         let Some(seat) = self.seats.get(name) else { return refused(SeatRefusal::NoSuchSeat) };
         if seat.home == *with {
             return unchanged(format!("seat {name} is {with}'s own"));
+        }
+        if *with == self.me && seat.holder.as_ref() == Some(with) {
+            return refused(SeatRefusal::HoldsItself);
         }
         let order = Order::Replace { seat: name.clone(), with: with.clone() };
         let mut work = Work::new(now, ticket, order, name.clone(), SeatReason::Replaced).adopting(true);

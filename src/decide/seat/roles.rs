@@ -69,6 +69,7 @@ impl NodeMachine {
                 let me = self.me.clone();
                 self.store_role(now, ticket, order, me.clone(), Role::Primary, Some(me))
             }
+            [only] if self.stranger_that_holds(now, only).is_some() => refused(SeatRefusal::HeldByStranger),
             [only] => {
                 let mut work = Work::new(now, ticket, order, only.clone(), SeatReason::RolesChanged).adopting(true);
                 work.force = true;

@@ -20,6 +20,8 @@ use std::time::Duration;
 pub(super) const GRANT: Duration = Duration::from_secs(3);
 /// Who grants it takes it back after this time: longer than the other counts, whose count began earlier, by any clock's drift.
 pub(super) const GRANT_BACK: Duration = Duration::from_secs(4);
+/// A holder that does not answer is dead, or it is heard otherwise within this time.
+const NOBODY_ANSWERS: Duration = Duration::from_secs(5);
 /// A preflight, a pull, a proof, a guest that was told to come.
 const STEP: Duration = Duration::from_secs(10);
 
@@ -120,10 +122,8 @@ impl NodeMachine {
                 let epoch = self.next_epoch(name, seat.epoch, &self.me);
                 self.take_ordered(now, epoch, Entry { since, forced: false, deadline: None });
             }
-            Ok(()) => {}
-            Err(why) => {
-                self.fails_with(why);
-            }
+            Ok(()) => self.fails_with(SeatRefusal::NotStored),
+            Err(why) => self.fails_with(why),
         }
     }
 
@@ -201,24 +201,36 @@ impl NodeMachine {
         }
     }
 
-    pub(super) fn sync_failed(&mut self, seat: &NodeName) {
+    pub(super) fn sync_failed(&mut self, now: Time, seat: &NodeName, came: bool) {
         let pulls = |work: &&Work| work.seat == *seat && matches!(work.step, Step::Pull | Step::PullGranted { .. });
-        if self.work.as_ref().filter(pulls).is_some() {
-            self.refuse(SeatRefusal::SyncFailed);
+        let Some(work) = self.work.as_ref().filter(pulls) else { return };
+        if !came && matches!((&work.order, &work.step), (Order::Takeover { .. }, Step::Pull)) {
+            // It may have died a moment ago: then it is soon shown that nobody holds the seat.
+            self.begin_step(now, Step::Prove { since: now });
+            if let Some(work) = &mut self.work {
+                work.deadline = now + NOBODY_ANSWERS;
+            }
+            return self.fails_with(SeatRefusal::NoAnswer);
         }
+        self.refuse(SeatRefusal::SyncFailed);
     }
 
     pub(super) fn preflight(&mut self, now: Time, seat: &NodeName, reached: bool) {
         let awaited = |work: &&Work| work.seat == *seat && work.step == Step::Preflight;
-        let Some(work) = self.work.as_mut().filter(|work| awaited(&&**work)) else { return };
+        if self.work.as_ref().filter(awaited).is_none() {
+            return;
+        }
         if !reached {
             return self.refuse(SeatRefusal::PreflightFailed);
         }
-        work.obstacle = SeatRefusal::NoProof;
         if self.who_can_give(now, seat).is_some() {
-            self.ask_holder(now);
+            // What changed is pulled while the holder still serves: without it, nobody lets go.
+            self.begin_step(now, Step::Pull);
+            self.fails_with(SeatRefusal::SyncFailed);
+            self.pull(now, seat);
         } else {
             self.begin_step(now, Step::Prove { since: now });
+            self.fails_with(SeatRefusal::NoProof);
         }
     }
 

@@ -7,7 +7,7 @@ impl World {
     fn goes_on(mut self) -> Self {
         let stored = self.records.last().map_or(Stored::Nothing, |record| Stored::Record(Box::new(record.clone())));
         let spec = self.machine.spec.clone();
-        let start = Start { spec, stored, inherited: true, incarnation: 2, seed: 1 };
+        let start = Start { spec, stored, origin: Origin::Inherited, incarnation: 2, seed: 1 };
         let former = std::mem::replace(&mut self.machine, PairMachine::new(start, self.now));
         self.machine.go_on_from(self.now, former);
         self.checks.clear();
@@ -49,4 +49,23 @@ fn a_signal_does_not_outlive_the_machine_it_was_given_to() {
     world.set("AGG_P", Server::Killed);
     world.run(seconds(30.0));
     assert_eq!((world.state(), world.admits()), (State::NoServer, None));
+}
+
+#[test]
+fn what_a_watching_machine_found_is_told_as_the_failover_it_is() {
+    // Input: it has seen AGG_P die, and gone to AGG_B; this node serves now. Output: a failover, and no "another node left it so".
+    let record = World::failed_over(spec(), Server::Killed).records.last().expect("a record").clone();
+    let now = Time::from_start(seconds(1000.0));
+    let (stored, origin) = (Stored::Record(Box::new(record)), Origin::Watched("AGG_P".into()));
+    let mut machine = PairMachine::new(Start { spec: spec(), stored, origin, incarnation: 2, seed: 1 }, now);
+    let effects: Vec<Effect> = std::iter::from_fn(|| machine.poll_effect()).collect();
+    let id = effects.iter().find_map(|effect| if let Effect::Persist(id, _) = effect { Some(*id) } else { None });
+    machine.handle_input(now, Input::Persisted(id.expect("it is stored")));
+    let told = std::iter::from_fn(|| machine.poll_effect()).find_map(|effect| match effect {
+        Effect::Note(Note::Transition { from_upstream, to_upstream, reason, .. }) => {
+            Some((from_upstream, to_upstream, reason))
+        }
+        _ => None,
+    });
+    assert_eq!(told, Some(("AGG_P".into(), "AGG_B".into(), Reason::UpstreamRefused)));
 }

@@ -124,7 +124,7 @@ fn one_lost_check_changes_nothing_but_the_generation() {
 fn clients_wait_until_the_active_upstream_has_an_address() {
     let now = Time::from_start(seconds(1.0));
     let mut machine = PairMachine::new(
-        Start { spec: spec(), stored: Stored::Nothing, inherited: false, incarnation: 1, seed: 1 },
+        Start { spec: spec(), stored: Stored::Nothing, origin: Origin::Own, incarnation: 1, seed: 1 },
         now,
     );
     machine.handle_timeout(now);

@@ -8,7 +8,7 @@ use crate::decide::identity::Former;
 fn a_first_start_waits_for_the_disk_and_then_serves_the_primary() {
     let now = Time::from_start(seconds(1.0));
     let mut machine = PairMachine::new(
-        Start { spec: spec(), stored: Stored::Nothing, inherited: false, incarnation: 1, seed: 1 },
+        Start { spec: spec(), stored: Stored::Nothing, origin: Origin::Own, incarnation: 1, seed: 1 },
         now,
     );
     let first = std::iter::from_fn(|| machine.poll_effect()).find_map(|effect| match effect {
@@ -35,7 +35,7 @@ fn a_first_start_waits_for_the_disk_and_then_serves_the_primary() {
 fn x5_a_server_whose_name_was_never_resolved_is_said_to_be_why_nobody_is_served() {
     let now = Time::from_start(seconds(1.0));
     let mut machine = PairMachine::new(
-        Start { spec: spec(), stored: Stored::Nothing, inherited: false, incarnation: 1, seed: 1 },
+        Start { spec: spec(), stored: Stored::Nothing, origin: Origin::Own, incarnation: 1, seed: 1 },
         now,
     );
     let words = |machine: &PairMachine| machine.status(now).blockers.join("; ");

@@ -38,13 +38,36 @@ fn g3_a_takeover_needs_role_state_sync_and_preflight_each_with_its_own_refusal()
 
 #[test]
 fn g3_force_overrides_and_is_audited() {
-    let mut world = World::start(BRAVO, Role::Backup, true, Stored::Nothing, &[(ALPHA, Role::Primary)], &[]);
+    let peers = [(ALPHA, Role::Primary)];
+    let mut world = World::start(BRAVO, Role::Backup, true, Stored::Nothing, &peers, &[ALPHA]);
     world.silence(ALPHA);
     (world.witness, world.owner) = (false, Owner::Somebody);
     world.order(takeover(true));
     world.run(1.0);
     assert_eq!(world.served, [Epoch(2)]);
     assert!(world.notes.iter().any(|note| matches!(note, Note::Order { forced: true, .. })));
+    // Of what was never copied there is nothing to serve, whoever wants it.
+    let mut world = World::start(BRAVO, Role::Backup, true, Stored::Nothing, &peers, &[]);
+    world.silence(ALPHA);
+    world.order(takeover(true));
+    assert_eq!(world.refusal(), SeatRefusal::NothingCopied);
+}
+
+#[test]
+fn g3_a_seat_that_a_stranger_is_heard_to_serve_is_not_taken_by_force_either() {
+    // Input: this node lost its memory, and is joined with nobody; by beacon it hears who serves its seat. Output: a refusal that says so, until
+    // that one is silent.
+    let mut world = World::start(ALPHA, Role::Primary, true, Stored::Nothing, &[], &[]);
+    let claims = vec![claim(ALPHA, 4, true)];
+    let (node, role, state) = (BRAVO.into(), Role::Backup, NodeStateName::Online);
+    world.input(Input::Overheard(Heartbeat { node, boot: 1, sequence: 1, role, state, claims }));
+    for force in [false, true] {
+        world.order(takeover(force));
+        assert_eq!(world.refusal(), SeatRefusal::HeldByStranger, "{force}");
+    }
+    assert!(world.machine.is_served_elsewhere(world.now, &ALPHA.into()));
+    world.run(5.0);
+    assert!(!world.machine.is_served_elsewhere(world.now, &ALPHA.into()));
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn b8_a_holder_that_is_well_and_cannot_serve_asks_the_backup_to_come() {
     assert!(world.told.is_empty());
 
     // The backup looks whether it reaches the servers, and asks for the seat; not where an operator has to order it.
-    for (auto, done) in [(true, &["preflight", "persist", "tell"][..]), (false, &["tell"][..])] {
+    for (auto, done) in [(true, &["preflight", "pull", "persist", "tell"][..]), (false, &["tell"][..])] {
         let mut world = World::backup(auto);
         world.other(ALPHA).claims = vec![claim(ALPHA, 1, false)];
         world.run(1.0);
