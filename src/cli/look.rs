@@ -5,7 +5,10 @@ use super::{
     screen::{self, Screen},
     show, write,
 };
-use crate::model::view::{EventView, PairView, SessionView, StatusView, group::HealthView};
+use crate::model::view::{
+    EventView, PairView, SessionView, StatusView,
+    group::{HealthView, SeatView},
+};
 use std::time::{Duration, Instant, SystemTime};
 
 const REFRESH: Duration = Duration::from_secs(1);
@@ -46,12 +49,10 @@ pub(super) async fn why(client: &Client, pair: &str, json: bool) -> anyhow::Resu
     }
     let view: PairView = client.get(&path).await?;
     // Only the group knows who holds the seat.
-    let nodes: Option<StatusView> = match view.watched_for {
-        Some(_) => Some(client.get("/api/v1/status").await?),
-        None => None,
-    };
-    let seats = nodes.and_then(|status| status.group).map(|group| group.seats).unwrap_or_default();
-    let seat = seats.iter().find(|seat| Some(&seat.seat) == view.watched_for.as_ref());
+    let nodes: StatusView = client.get("/api/v1/status").await?;
+    let seats = nodes.group.map(|group| group.seats).unwrap_or_default();
+    let is_its = |seat: &&SeatView| Some(&seat.seat) == view.watched_for.as_ref() || seat.pairs.contains(&view.pair);
+    let seat = seats.iter().find(is_its);
     write(&show::why::page(&view, seat, SystemTime::now(), screen::width()))
 }
 

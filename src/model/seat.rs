@@ -63,7 +63,9 @@ labelled! {
         /// Unknown seat.
         NoSuchSeat = "no_such_seat": "there is no such seat in the group",
         /// Unknown node.
-        NoSuchNode = "no_such_node": "there is no such node in the group, or it is not heard",
+        NoSuchNode = "no_such_node": "there is no such node in the group",
+        /// It can't be asked.
+        NotHeard = "not_heard": "the node that should take the seat is not heard: it does not run, or is cut off",
         /// `G3`: the configured role.
         NotBackup = "not_backup": "this node's configured role is not backup (--force overrides)",
         /// `G3`: the state. Whoever serves one seat can take another (`G2`).

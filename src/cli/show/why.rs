@@ -13,11 +13,14 @@ use crate::model::{
 use std::time::SystemTime;
 
 /// The explanation; times are told as seen from `now`, blockers are wrapped for a window `width` columns wide. `its` is
-/// the pair's seat, if it is only watched here.
+/// the pair's seat, if it is one's.
 pub(in crate::cli) fn page(pair: &PairView, its: Option<&SeatView>, now: SystemTime, width: Option<usize>) -> String {
     let mut lines = vec![styled(&place(pair), style_of(pair))];
     if let Some(seat) = &pair.watched_for {
         lines.push(standby(seat, its));
+    } else if let Some(its) = its.filter(|its| its.degraded && its.here) {
+        let (seat, home) = (plain(&its.seat), plain(&its.home));
+        lines.push(format!("Its seat, {seat}, is served here for {home}: nobody stands by until it is given back or made this node's own."));
     }
     lines.push(format!("Since {} ({}): {}.", plain(&pair.since), words::ago(&pair.since, now), pair.reason.words()));
     lines.extend(on_top(pair));

@@ -11,6 +11,9 @@ use crate::model::{
 pub(super) fn reasons(group: &GroupView) -> Vec<String> {
     let mut reasons = Vec::new();
     match group.state {
+        NodeStateName::Offline if holds_something(group) => {
+            reasons.push("this node is offline: it does not serve what it holds".into());
+        }
         NodeStateName::Offline => reasons.push("this node is offline: it must not serve".into()),
         NodeStateName::Unknown => reasons.push("this node does not know yet what it may do".into()),
         NodeStateName::Online | NodeStateName::Standby => {}
@@ -25,6 +28,11 @@ pub(super) fn reasons(group: &GroupView) -> Vec<String> {
     let told: Vec<&String> = group.warnings.iter().filter(|warning| !reasons.contains(warning)).collect();
     reasons.extend(told.into_iter().cloned());
     reasons
+}
+
+fn holds_something(group: &GroupView) -> bool {
+    let this = group.nodes.iter().find(|node| node.this);
+    this.is_some_and(|this| group.seats.iter().any(|seat| seat.holder.as_ref() == Some(&this.node)))
 }
 
 fn of_seat(seat: &SeatView, role: Role) -> Vec<String> {

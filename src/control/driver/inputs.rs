@@ -160,10 +160,17 @@ impl Driver {
             true => Some("this node hears no other and reaches no witness".into()),
             false => addresses.and_then(|addresses| links.trouble_towards(addresses)),
         };
+        // That it is alone is no news of a node that has just begun.
+        let said = !cut_off || self.seats.as_ref().is_some_and(|seats| seats.called_cut_off);
         let had = std::mem::replace(&mut pair.link_trouble, trouble.clone()).is_some();
         if had != trouble.is_some() {
-            let story = words::link_story(name, trouble.as_deref());
-            self.chronicle.pair(&self.journal, name, status.epoch, story);
+            if trouble.is_none() || said {
+                let told = std::mem::replace(&mut pair.trouble_told, trouble.is_some());
+                if told || trouble.is_some() {
+                    let story = words::link_story(name, trouble.as_deref());
+                    self.chronicle.pair(&self.journal, name, status.epoch, story);
+                }
+            }
             self.backlog.push_back((name.clone(), Input::LocalTrouble(trouble.is_some())));
         }
     }

@@ -37,6 +37,8 @@ pub(super) struct Pair {
     pub(super) polling: bool,
     /// A link towards its servers is down; in words.
     pub(super) link_trouble: Option<String>,
+    /// That was said.
+    pub(super) trouble_told: bool,
     /// What is on stable storage.
     pub(super) stored: Stored,
     /// Records on their way to the disk, and since when.
@@ -72,6 +74,7 @@ impl Pair {
             told: None,
             polling: false,
             link_trouble: None,
+            trouble_told: false,
             stored,
             writing: BTreeMap::new(),
             replicating: BTreeSet::new(),
@@ -84,7 +87,7 @@ impl Pair {
     pub(super) fn go_on_from(&mut self, former: Self, now: Time) {
         let (old, new) = (addresses_of(&former.spec), addresses_of(&self.spec));
         self.addresses = former.addresses.into_iter().filter(|(name, _)| old.get(name) == new.get(name)).collect();
-        self.link_trouble = former.link_trouble;
+        (self.link_trouble, self.trouble_told) = (former.link_trouble, former.trouble_told);
         self.machine.go_on_from(now, former.machine);
     }
 

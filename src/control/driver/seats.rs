@@ -41,7 +41,7 @@ pub(super) struct Seats {
     /// This node is alone and cut off: no pair changes sides. So it begins, until somebody is heard.
     pub(super) cut_off: bool,
     /// That was said.
-    called_cut_off: bool,
+    pub(super) called_cut_off: bool,
     /// What stands about the group.
     pub(super) standing: Vec<Alert>,
     closing: JoinSet<()>,

@@ -85,8 +85,8 @@ pub(super) fn story(spec: &PairSpec, note: &Note, by: Option<&str>) -> Story {
 /// A link that is down, or up again.
 pub(super) fn link_story(pair: &PairName, trouble: Option<&str>) -> Story {
     let (kind, message) = match trouble {
-        Some(trouble) => ("local_trouble", format!("{pair}: {trouble}; checks count for nothing until it is up")),
-        None => ("local_recovered", format!("{pair}: the link to its active server is up")),
+        Some(trouble) => ("local_trouble", format!("{pair}: {trouble}; checks count for nothing until that is over")),
+        None => ("local_recovered", format!("{pair}: its active server can be tried from here again")),
     };
     Story { kind, reason: None, message, grave: trouble.is_some() }
 }

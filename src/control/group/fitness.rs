@@ -44,6 +44,11 @@ pub(super) struct Fitness {
 }
 
 impl Fitness {
+    /// Would an order without `--force` be refused, as no server answers?
+    pub(super) fn is_unreached(&self, seat: &NodeName) -> bool {
+        self.found.get(seat).is_some_and(|found| found.iter().any(|reason| reason.starts_with("no server of ")))
+    }
+
     /// Why nothing can be done with this node's own shared address.
     pub(super) fn own_address(&self) -> Option<&str> {
         self.own_address.as_deref()

@@ -21,8 +21,8 @@ impl Group {
         }
         match order {
             GroupOrder::Join { forward, reverse } => {
-                let links = Arc::clone(&self.links);
-                let known = self.others();
+                let (links, arranger, known) = (Arc::clone(&self.links), self.arranger.clone(), self.others());
+                let words = words::order(&GroupOrder::Join { forward: forward.clone(), reverse: reverse.clone() });
                 self.tasks.spawn(async move {
                     match links.join(forward, reverse).await {
                         Ok(node) => {
@@ -30,6 +30,8 @@ impl Group {
                             Done::Joined(node, reply, new)
                         }
                         Err(error) => {
+                            let message = format!("order by {by}: {words}: refused: {error}");
+                            arranger.event("group_order", true, message).await;
                             let _gone = reply.send(Err(OrderError::Refused(error.to_string())));
                             Done::Nothing
                         }

@@ -101,7 +101,8 @@ impl Group {
     /// The order that would have it served here.
     fn way_out(&self, seat: &NodeName) -> String {
         let stands_by = self.machine.role() == Role::Backup && self.machine.state() == NodeStateName::Standby;
-        let force = if stands_by { "" } else { " --force" };
+        let unreached = self.fitness.is_unreached(seat);
+        let force = if stands_by && !unreached { "" } else { " --force" };
         format!("if no other node serves it: failback takeover {seat}{force}")
     }
 

@@ -151,7 +151,10 @@ fn good(node: &NodeName, answer: Answer) -> Result<Answer, SyncError> {
     if (200..300).contains(&answer.status) {
         return Ok(answer);
     }
-    let words = others_words(&String::from_utf8_lossy(&answer.body));
+    let mut words = others_words(&String::from_utf8_lossy(&answer.body));
+    if answer.status == 403 && words.is_empty() {
+        words = "it is not joined with this node".into();
+    }
     Err(SyncError::Said { node: node.clone(), status: answer.status, words })
 }
 

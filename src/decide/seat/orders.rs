@@ -171,8 +171,10 @@ impl NodeMachine {
         if !self.seats.get(&name).is_some_and(gives) {
             return refused(SeatRefusal::NotHolder);
         }
-        if self.peers.get(guest).is_none_or(|peer| !self.is_near(now, peer)) {
-            return refused(SeatRefusal::NoSuchNode);
+        match self.peers.get(guest) {
+            None => return refused(SeatRefusal::NoSuchNode),
+            Some(peer) if !self.is_near(now, peer) => return refused(SeatRefusal::NotHeard),
+            Some(_) => {}
         }
         self.work = Some(work);
         self.begin_step(now, Step::Invite { guest: guest.clone() });
