@@ -54,7 +54,7 @@ pub struct Plan {
     pub force: bool,
 }
 
-/// What is wrong with files that the configuration names.
+/// How the files that the configuration names are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Files {
     /// They are read because an operator asks for it: everything has to be right.
@@ -137,7 +137,9 @@ fn plan_for(
     opens: &dyn Fn(&RouteName) -> bool,
     moved: Vec<String>,
 ) -> Result<Plan, OrderError> {
-    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    if files == Files::Anew {
+        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    }
     let objections: Vec<String> = fixed_settings(&running.config, &config).into_iter().chain(moved).collect();
     if !objections.is_empty() {
         return Err(OrderError::Refused(objections.join("\n")));

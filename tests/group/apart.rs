@@ -47,9 +47,29 @@ fn x4_a_backup_that_cannot_take_a_seats_settings_takes_its_pairs_states() {
     rig.a.until_serves(&rig.a);
     rig.until_reached("AGG_B");
     assert_eq!(rig.a.told_of("settings_set_aside"), 1);
-    let kept = fs::read_to_string(rig.a.proxy.dir().join("state/seats/A.toml.kept")).expect("what was given up");
+    let kept = fs::read_to_string(rig.a.proxy.dir().join("state/seats/A.toml.set-aside")).expect("what was given up");
     assert!(kept.contains("[routes.more]"), "{kept}");
     line(&rig.a, "this node's file is behind");
+}
+
+/// The same where the change that could not be taken gave pair and servers other names.
+#[test]
+fn x4_a_backup_that_cannot_take_new_names_goes_on_with_the_servers_they_are_of() {
+    let mut rig = Rig::joined();
+    let route = format!("[routes.more]\nlisten = [\"{}\"]\npair = \"{PAIR}\"\n", rig.b.peer());
+    let renamed =
+        format!("{}{route}", seat()).replace("AGG_P", "NEW_P").replace("AGG_B", "NEW_B").replace(PAIR, "NEW_V");
+    rig.a.configure("primary", &renamed, &Wishes::default());
+    rig.a.order(&["reload", "--force"]);
+    eventually("the pair has begun", || {
+        rig.a.proxy.cli(&["switch", "NEW_V", "--to", "backup"]).status.success().then_some(())
+    });
+    rig.until_reached("AGG_B");
+    eventually("the other node knows", || (rig.b.proxy.pair().active_side == Side::Backup).then_some(()));
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    rig.until_reached("AGG_B");
+    assert_eq!(&*rig.b.proxy.pair().active_upstream, "AGG_B");
 }
 
 /// A rolling restart: the backup node is down while a harmless change is made.

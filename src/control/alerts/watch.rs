@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// What is not seen for so long has ended. It takes the flutter out.
 const ENDED_AFTER: Duration = Duration::from_secs(10);
-/// The same for what was said before a restart, which has to see it for as long again as makes an alert of it (`control/group`: a minute at
-/// most, and what is asked for).
+/// The same for what was said before a restart, which has to see it for as long again as makes an alert of it (`control/group`: a minute; what
+/// is configured to be longer, `sync.alert_after`, is told as over, and again).
 const RESUMED_FOR: Duration = Duration::from_secs(90);
 
 /// A change of what stands.

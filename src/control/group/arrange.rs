@@ -7,7 +7,7 @@ use crate::{
         orders::OrderError,
         reload::{self, Files, Running},
         seats::{Layout, Permit, SeatOrder, SeatPart},
-        sync::{Copy, Known, SeatStore, Settings, merged, others_words},
+        sync::{Copy, Known, SeatStore, Settings, StoreError, merged, others_words},
     },
     model::{Epoch, NodeName, RouteName, causes::chain, group::InterfaceAddress},
 };
@@ -101,18 +101,23 @@ impl Arranger {
         let found = self.look_for_aside().await.map_err(|error| error.to_string())?;
         let before = std::mem::replace(&mut *self.aside(), found.clone());
         // At a start there is nothing yet that it could be the same as.
-        if before.is_empty() || before != found {
-            self.arrange_now(Vec::new(), None, How::Kept).await.map_err(|error| error.to_string())?;
+        if (before.is_empty() || before != found)
+            && let Err(error) = self.arrange_now(Vec::new(), None, How::Kept).await
+        {
+            *self.aside() = before;
+            return Err(error.to_string());
         }
         Ok(found)
     }
 
-    /// The seats that can't be run beside those that can, in the order of their names.
+    /// The seats that can't be run beside those that can: what is served comes first and is never among them, then names decide.
     async fn look_for_aside(&self) -> Result<Aside, OrderError> {
         let (running, opened, this) = (self.running().await?, self.open_seats().clone(), self.clone());
         let look = move || {
-            let (mut good, mut aside) = (Vec::new(), Aside::new());
-            for copy in Known::unwrap_or_clone(this.known()).into_values() {
+            let known = Known::unwrap_or_clone(this.known()).into_values();
+            let (mut good, others): (Vec<Copy>, Vec<Copy>) = known.partition(|copy| opened.contains(&copy.seat));
+            let mut aside = Aside::new();
+            for copy in others {
                 let seat = copy.seat.clone();
                 good.push(copy);
                 if let Err(why) = this.plan(&running, &good, &opened, How::Kept) {
@@ -255,12 +260,12 @@ impl Arranger {
                 tracing::error!(error = %chain(&error), "what is new in the file is served, and is not given to the others yet");
                 store.hold(&seat, epoch, &this.me, shared, None)?;
             }
-            store.write_down()
+            store.write_down()?;
+            this.remember_import();
+            Ok::<(), StoreError>(())
         });
         // What the disk does not take now is tried again by the group.
-        if matches!(written.await, Ok(Ok(()))) {
-            self.remember_import();
-        }
+        let _tried_again = written.await;
         Ok(address)
     }
 

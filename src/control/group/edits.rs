@@ -7,7 +7,7 @@ use crate::{
     control::{
         disk,
         orders::OrderError,
-        sync::{Copy, Settings, draft_path},
+        sync::{Copy, Settings, StoreError, draft_path},
     },
     model::{NodeName, causes::chain, revision::Revision},
 };
@@ -45,7 +45,7 @@ impl Arranger {
         let read = move || config::read_again(&source).map_err(|errors| OrderError::BadConfig(errors.to_string()));
         let text = tokio::task::spawn_blocking(read).await.map_err(|_| OrderError::Stopping)??;
         let before = self.take_text(text);
-        let reloaded = self.reload_taken(force).await;
+        let reloaded = self.reload_taken(force, before.clone()).await;
         if reloaded.is_err() {
             self.take_text(before);
         }
@@ -57,7 +57,7 @@ impl Arranger {
         std::mem::replace(&mut *self.own.lock().unwrap_or_else(PoisonError::into_inner), text)
     }
 
-    async fn reload_taken(&self, force: bool) -> Result<Vec<String>, OrderError> {
+    async fn reload_taken(&self, force: bool, before: String) -> Result<Vec<String>, OrderError> {
         let this = self.clone();
         let edited = tokio::task::spawn_blocking(move || this.edited(force)).await;
         let edited = edited.map_err(|_| OrderError::Stopping)??;
@@ -68,13 +68,28 @@ impl Arranger {
         let changes = self.arrange_now(edited.iter().filter_map(copy).collect(), None, How::Reload { force }).await?;
         let this = self.clone();
         let write = move || {
-            edited.iter().try_for_each(|(seat, settings)| this.store().write_settings(seat, settings).map(drop))?;
+            let mut written = 0;
+            let all = edited.iter().try_for_each(|(seat, settings)| {
+                this.store().write_settings(seat, settings)?;
+                written += 1;
+                Ok::<(), StoreError>(())
+            });
             this.remember_import();
-            this.store().write_drafts()
+            if let Err(error) = this.store().write_drafts() {
+                tracing::error!(error = %chain(&error), "what is known of seats could not be written down for people");
+            }
+            all.map_err(|error| (written, chain(&error)))
         };
-        let written = tokio::task::spawn_blocking(write).await.map_err(|_| OrderError::Stopping)?;
-        written.map_err(|error| OrderError::Refused(chain(&error)))?;
-        Ok(changes)
+        match tokio::task::spawn_blocking(write).await.map_err(|_| OrderError::Stopping)? {
+            Ok(()) => Ok(changes),
+            Err((0, why)) => {
+                // What no disk has is not served.
+                self.take_text(before);
+                self.arrange_now(Vec::new(), None, How::Kept).await?;
+                Err(OrderError::Refused(why))
+            }
+            Err((_, why)) => Ok([changes, vec![format!("a part of it could not be stored: {why}")]].concat()),
+        }
     }
 
     /// What is new in this node's file as it begins to serve its seat; a file that is behind does not keep it from that.

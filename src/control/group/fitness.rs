@@ -39,6 +39,8 @@ pub(super) struct Fitness {
     own_address: Option<String>,
     /// Why what was copied can't be run, not even to watch it.
     unarranged: Option<String>,
+    /// It is being tried.
+    arranging: bool,
     /// The same of single seats.
     aside: Aside,
 }
@@ -104,11 +106,15 @@ impl Group {
 
     /// Runs all that is known; said once if that fails, and tried again.
     pub(super) fn arrange(&mut self) {
+        if std::mem::replace(&mut self.fitness.arranging, true) {
+            return;
+        }
         let arranger = self.arranger.clone();
         self.tasks.spawn(async move { Done::Arranged(arranger.arrange().await) });
     }
 
     pub(super) fn arranged(&mut self, result: Result<Aside, String>) {
+        self.fitness.arranging = false;
         let (aside, unarranged) = match result {
             Ok(aside) => (aside, None),
             Err(why) => (std::mem::take(&mut self.fitness.aside), Some(why)),

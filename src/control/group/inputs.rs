@@ -166,7 +166,10 @@ impl Group {
             Done::Looked(found) => self.looked(found),
             Done::Testified(testimony) => self.testified(testimony),
             Done::Arranged(result) => self.arranged(result),
-            Done::Changed => self.served().iter().for_each(|seat| self.was_written(seat)),
+            Done::Changed => self.served().iter().for_each(|seat| {
+                self.pulls.no_longer_lacking(seat);
+                self.was_written(seat);
+            }),
             Done::Left => self.leaving = false,
         }
     }

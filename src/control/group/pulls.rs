@@ -61,6 +61,13 @@ impl Pulls {
         self.last.remove(seat);
         self.due.remove(seat);
         self.errors.remove(seat);
+        self.again.remove(seat);
+        self.served_twice.remove(seat);
+        self.no_longer_lacking(seat);
+    }
+
+    /// Newer settings were made here.
+    pub(super) fn no_longer_lacking(&mut self, seat: &NodeName) {
         self.lacking.remove(seat);
     }
 

@@ -4,7 +4,7 @@ use crate::{
     control::{
         clock::wall_now,
         orders::GroupOrder,
-        sync::{Copy, draft_path},
+        sync::{Copy, set_aside_path},
     },
     decide::{
         effect::PairRecord,
@@ -171,7 +171,7 @@ pub(super) fn set_aside(state_dir: &Path, known: &Copy, copy: &Copy) -> Story {
         name(known),
         copy.by,
         name(copy),
-        draft_path(state_dir, &copy.seat).with_extension("toml.kept").display()
+        set_aside_path(state_dir, &copy.seat).display()
     );
     Story { kind: "settings_set_aside", grave: true, message }
 }

@@ -102,6 +102,29 @@ impl Copy {
         both.filter(|(_, old, new)| old.upstream != new.upstream)
     }
 
+    /// The state of a pair in the words of who knows it by other settings, with which `known` was written.
+    pub(super) fn state_of(&self, pair: &PairName, known: Option<&PairRecord>) -> Option<PairRecord> {
+        // Pairs that its settings have no more are of the past.
+        let names = Settings::received(self.settings.clone()).names().0;
+        let present = || self.pairs.iter().filter(|(name, _)| names.contains(name)).map(|(_, record)| record);
+        let named = self.pairs.get(pair).filter(|_| names.contains(pair));
+        let Some(known) = known else { return named.cloned() };
+        let has_its_servers = |record: &&PairRecord| {
+            let mut addresses = known.addresses.iter().map(|(_, address)| address);
+            addresses.all(|address| record.addresses.iter().any(|(_, its)| its == address))
+        };
+        let record = named.or_else(|| present().find(has_its_servers))?;
+        let address = record.addresses.iter().find(|(name, _)| *name == record.upstream).map(|(_, address)| address);
+        let here = known.addresses.iter().find(|(_, its)| Some(its) == address);
+        Some(match here {
+            Some((name, _)) => {
+                PairRecord { upstream: name.clone(), addresses: known.addresses.clone(), ..record.clone() }
+            }
+            // A server that is not known here: nobody is served, rather than somebody by a guess.
+            None => record.clone(),
+        })
+    }
+
     /// These settings take the place of what is there, as the next revision. `false`: they are the same.
     pub(super) fn resettle(&mut self, settings: &Settings) -> bool {
         let same = self.lineage.head().is_some() && self.settings == settings.text();

@@ -41,9 +41,14 @@ pub(super) fn write(path: &Path, seat: &str, known: Option<&str>, settings: &str
     disk::replace(path, text.as_bytes()).map_err(failed)
 }
 
-/// Keeps settings that are given up beside the file.
-pub(super) fn keep(path: &Path, settings: &str) -> Result<(), DraftError> {
-    let path = path.with_extension("toml.kept");
+/// Where settings that are given up are kept, beside the file.
+pub(super) fn set_aside_path(path: &Path) -> PathBuf {
+    path.with_extension("toml.set-aside")
+}
+
+/// Keeps settings that are given up.
+pub(super) fn set_aside(path: &Path, settings: &str) -> Result<(), DraftError> {
+    let path = set_aside_path(path);
     let text = format!("# Given up for what another node had, which served the seat meanwhile.\n\n{settings}");
     disk::replace(&path, text.as_bytes()).map_err(|source| DraftError::Io(path, source))
 }

@@ -22,4 +22,4 @@ pub use draft::DraftError;
 pub use merge::{MergeError, merged};
 pub use serve::{About, Asked, Declined, GivenUp, Verdict, router};
 pub use settings::{Settings, Unreadable};
-pub use store::{Known, SeatStore, StoreError, draft_path};
+pub use store::{Known, SeatStore, StoreError, draft_path, set_aside_path};

@@ -76,6 +76,12 @@ pub fn draft_path(state_dir: &Path, seat: &NodeName) -> PathBuf {
     path(&state_dir.join("seats"), seat).with_extension("toml")
 }
 
+/// Where settings of a seat are kept that were given up for another node's.
+#[must_use]
+pub fn set_aside_path(state_dir: &Path, seat: &NodeName) -> PathBuf {
+    draft::set_aside_path(&draft_path(state_dir, seat))
+}
+
 /// Names may have characters that file names can't.
 fn path(dir: &Path, seat: &NodeName) -> PathBuf {
     let name = percent_encoding::utf8_percent_encode(seat, percent_encoding::NON_ALPHANUMERIC);
@@ -282,24 +288,25 @@ impl SeatStore {
             return Ok(Ok(false));
         }
         if let Some(known) = self.seats.get(&copy.seat).filter(|known| !copy.lineage.descends_from(&known.lineage)) {
-            draft::keep(&self.draft(&known.seat), &known.settings)?;
+            draft::set_aside(&self.draft(&known.seat), &known.settings)?;
         }
         self.put(copy)?;
         Ok(Ok(true))
     }
 
-    /// Takes the states of those pairs that are known here from a copy whose settings can't be taken. Those that are new.
+    /// Takes the states of the pairs that are known here from a copy whose settings can't be taken. Those that are new. Names may have changed with
+    /// the settings: a server is known by its address, and a pair by its servers.
     ///
     /// # Errors
     /// [`StoreError`]; then nothing changed.
     pub fn take_states(&mut self, copy: &Copy) -> Result<Vec<(PairName, PairRecord)>, StoreError> {
         let Some(known) = self.seats.get(&copy.seat) else { return Ok(Vec::new()) };
         let pairs = Settings::received(known.settings.clone()).names().0;
-        let is_news = |(pair, record): &(&PairName, &PairRecord)| {
-            pairs.contains(*pair) && known.pairs.get(*pair) != Some(*record)
-        };
-        let news: Vec<_> =
-            copy.pairs.iter().filter(is_news).map(|(pair, record)| (pair.clone(), record.clone())).collect();
+        let news: Vec<_> = pairs
+            .iter()
+            .filter_map(|pair| Some((pair.clone(), copy.state_of(pair, known.pairs.get(pair))?)))
+            .filter(|(pair, record)| known.pairs.get(pair) != Some(record))
+            .collect();
         if !news.is_empty() {
             let mut known = known.clone();
             known.pairs.extend(news.iter().cloned());
@@ -316,7 +323,8 @@ impl SeatStore {
         if self.seats.contains_key(seat) {
             let (path, draft) = (self.path(seat), self.draft(seat));
             let kept = draft.with_extension("toml.kept");
-            for draft in [draft, kept].iter().filter(|path| path.exists()) {
+            let aside = draft::set_aside_path(&draft);
+            for draft in [draft, kept, aside].iter().filter(|path| path.exists()) {
                 fs::remove_file(draft).map_err(|source| StoreError::Io { path: draft.clone(), source })?;
             }
             let removed = match fs::remove_file(&path) {

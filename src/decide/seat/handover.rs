@@ -4,6 +4,7 @@
 //!   taker                        holder
 //!     │ ◀──────── Come ──────────── │   (if the order was given to the holder)
 //!     │ pulls what changed          │
+//!     │ tries its own disk          │
 //!     │ ───────── Want ───────────▶ │
 //!     │                             │ stores the promise, lets go, waits for Gone
 //!     │ ◀──── Grant(epoch, rev) ─── │ ── GRANT_BACK ──▶ takes it back under a new epoch
@@ -97,8 +98,7 @@ impl NodeMachine {
         };
         let work = Work::new(now, None, order, seat.clone(), reason).adopting(adopt);
         self.work = Some(Work { inviter: Some(from.clone()), ..work });
-        self.begin_step(now, Step::Pull);
-        self.pull(now, &seat);
+        self.begin_pull(now, &seat);
     }
 
     /// Another node asks for a seat that this one holds.

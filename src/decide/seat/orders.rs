@@ -158,9 +158,7 @@ impl NodeMachine {
         }
         let seat = work.seat.clone();
         self.work = Some(work);
-        self.begin_step(now, Step::Pull);
-        self.fails_with(SeatRefusal::SyncFailed);
-        self.pull(now, &seat);
+        self.begin_pull(now, &seat);
         Ok(())
     }
 

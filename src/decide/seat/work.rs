@@ -96,6 +96,8 @@ impl NodeMachine {
         match step {
             Step::Store => {}
             Step::TryDisk(None) if !late => self.try_disk(),
+            // The holder died while it was asked: that stands in no other takeover's way.
+            Step::Pull if self.is_orphaned(now, &seat) => self.prove_dead(now),
             _ if !self.seats.contains_key(&seat) => self.refuse(SeatRefusal::NoSuchSeat),
             Step::Invite { guest } if self.heard_holder(now, &seat).as_ref() == Some(&guest) => {
                 self.guest_came(&seat, &guest);
@@ -115,6 +117,20 @@ impl NodeMachine {
         }
     }
 
+    fn is_orphaned(&self, now: Time, seat: &NodeName) -> bool {
+        let takes = |work: &Work| matches!(work.order, Order::Takeover { .. });
+        self.work.as_ref().is_some_and(takes) && self.who_can_give(now, seat).is_none()
+    }
+
+    /// Nobody answers: it is soon shown that nobody holds the seat, or somebody is heard.
+    fn prove_dead(&mut self, now: Time) {
+        self.begin_step(now, Step::Prove { since: now });
+        if let Some(work) = &mut self.work {
+            work.deadline = now + NOBODY_ANSWERS;
+        }
+        self.fails_with(SeatRefusal::NoAnswer);
+    }
+
     fn prove_work(&mut self, now: Time, name: &NodeName, since: Time) {
         match self.prove(now, name, since) {
             Ok(()) if self.pending.is_none() && self.retry_at.is_none() => {
@@ -123,6 +139,9 @@ impl NodeMachine {
                 self.take_ordered(now, epoch, Entry { since, forced: false, deadline: None });
             }
             Ok(()) => self.fails_with(SeatRefusal::NotStored),
+            // Who is heard and did not answer is told as that.
+            Err(SeatRefusal::StillHeard)
+                if self.work.as_ref().is_some_and(|its| its.obstacle == SeatRefusal::NoAnswer) => {}
             Err(why) => self.fails_with(why),
         }
     }
@@ -188,7 +207,13 @@ impl NodeMachine {
         self.tell(&holder, Message::Want { seat, ask, adopt });
     }
 
-    pub(super) fn pull(&mut self, now: Time, seat: &NodeName) {
+    pub(super) fn begin_pull(&mut self, now: Time, seat: &NodeName) {
+        self.begin_step(now, Step::Pull);
+        self.fails_with(SeatRefusal::SyncFailed);
+        self.pull(now, seat);
+    }
+
+    fn pull(&mut self, now: Time, seat: &NodeName) {
         let Some(from) = self.who_can_give(now, seat) else { return self.refuse(SeatRefusal::HolderNotHeard) };
         self.effects.push_back(Effect::PullNow { seat: seat.clone(), from });
     }
@@ -205,12 +230,7 @@ impl NodeMachine {
         let pulls = |work: &&Work| work.seat == *seat && matches!(work.step, Step::Pull | Step::PullGranted { .. });
         let Some(work) = self.work.as_ref().filter(pulls) else { return };
         if !came && matches!((&work.order, &work.step), (Order::Takeover { .. }, Step::Pull)) {
-            // It may have died a moment ago: then it is soon shown that nobody holds the seat.
-            self.begin_step(now, Step::Prove { since: now });
-            if let Some(work) = &mut self.work {
-                work.deadline = now + NOBODY_ANSWERS;
-            }
-            return self.fails_with(SeatRefusal::NoAnswer);
+            return self.prove_dead(now);
         }
         self.refuse(SeatRefusal::SyncFailed);
     }
@@ -225,9 +245,7 @@ impl NodeMachine {
         }
         if self.who_can_give(now, seat).is_some() {
             // What changed is pulled while the holder still serves: without it, nobody lets go.
-            self.begin_step(now, Step::Pull);
-            self.fails_with(SeatRefusal::SyncFailed);
-            self.pull(now, seat);
+            self.begin_pull(now, seat);
         } else {
             self.begin_step(now, Step::Prove { since: now });
             self.fails_with(SeatRefusal::NoProof);

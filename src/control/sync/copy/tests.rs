@@ -310,3 +310,29 @@ proptest! {
         prop_assert_eq!(b.copy(), p.copy());
     }
 }
+
+/// A record of this pair's turn, with these servers.
+fn on(upstream: &str, servers: &[(&str, &str)]) -> PairRecord {
+    let address = |(name, address): &(&str, &str)| ((*name).into(), address.parse().unwrap());
+    PairRecord { upstream: upstream.into(), addresses: servers.iter().map(address).collect(), ..record(2) }
+}
+
+#[test]
+fn x4_a_state_under_other_names_is_found_by_its_servers() {
+    let (one, two) = ("10.0.0.1:1", "10.0.0.2:1");
+    let known = on("P", &[("P", one), ("B", two)]);
+    let state = |pair: &str, record: PairRecord| {
+        let mut copy = Copy::first(seat(), &settings("one"), seat());
+        copy.pairs.insert(pair.into(), record);
+        copy.state_of(&"V".into(), Some(&known))
+            .map(|state| (state.upstream.to_string(), state.addresses == known.addresses))
+    };
+    let b = || Some(("B".to_owned(), true));
+    assert_eq!(state("V", on("B", &[("P", one), ("B", two)])), b());
+    assert_eq!(state("V", on("NEW_B", &[("NEW_P", one), ("NEW_B", two)])), b(), "servers that were renamed");
+    assert_eq!(state("V", on("P", &[("P", two), ("B", one)])), b(), "servers that were swapped");
+    assert_eq!(state("W", on("B", &[("P", one), ("B", two)])), b(), "a pair that was renamed");
+    assert_eq!(state("W", on("P", &[("P", "10.0.0.3:1")])), None, "another pair");
+    let new = state("V", on("C", &[("P", one), ("C", "10.0.0.3:1")]));
+    assert_eq!(new, Some(("C".to_owned(), false)), "a server that is not known here is nobody's guess");
+}

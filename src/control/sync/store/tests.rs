@@ -67,7 +67,7 @@ fn x4_a_change_that_reached_no_other_node_gives_way_to_who_took_over_and_is_kept
     held(&mut backup, 2, "B");
     assert_eq!(primary.take(offered(&backup)).unwrap(), Ok(true));
     assert_eq!(offered(&primary), offered(&backup));
-    let kept = draft_path(dir.path(), &seat).with_extension("toml.kept");
+    let kept = set_aside_path(dir.path(), &seat);
     assert!(fs::read_to_string(kept).unwrap().contains("alone"));
     // Whoever began anew is no later holder of it, whatever it says.
     let (_dir, mut reinstalled) = holder(&["nothing"]);
