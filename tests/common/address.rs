@@ -14,9 +14,10 @@ pub(crate) fn own_ip() -> IpAddr {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     let [high, low] = (std::process::id() as u16).to_be_bytes();
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    assert!(number < 255, "one test process wants more than 254 addresses");
-    // 127.0.x.y stays free for what others put there.
-    Ipv4Addr::new(127, (high % 127) + 128, low, number as u8).into()
+    assert!(number <= 2 * 254, "one test process wants more than 508 addresses");
+    // Two halves of what there is. 127.0.x.y stays free for what others put there.
+    let (half, number) = if number <= 254 { (128, number) } else { (1, number - 254) };
+    Ipv4Addr::new(127, (high % 127) + half, low, number as u8).into()
 }
 
 /// An own address with a port nothing listens on.
