@@ -275,7 +275,11 @@ impl Driver {
                     self.reload_planned(asked, plan);
                 },
                 () = tokio::time::sleep_until(timer) => self.time_out(),
-                () = tokio::time::sleep_until(self.alerts_looked + alerts::LOOK_EVERY) => self.look_for_alerts(),
+                () = tokio::time::sleep_until(self.alerts_looked + alerts::LOOK_EVERY) => {
+                    // A route that went rings no bell.
+                    self.links_changed();
+                    self.look_for_alerts();
+                }
                 Some(request) = inbox.requests.recv() => self.request(request),
             }
         }

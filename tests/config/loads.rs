@@ -193,12 +193,17 @@ fn names_of_the_field_and_odd_ones_work() {
     }
 }
 
+/// A pairing key that nobody else may read.
+fn write_key(file: &Path, key: &str) {
+    fs::write(file, key).unwrap();
+    fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
+
 /// A file with a group, and `more` of its keys, beside a pairing key that is `key`.
 fn group(key: &str, more: &str) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
     let key_file = folder.path().join("pairing.key");
-    fs::write(&key_file, key).unwrap();
-    fs::set_permissions(&key_file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    write_key(&key_file, key);
     let needed = "role = \"backup\"\npeer_listen = \"10.0.0.3:9902\"\npairing_key_file = \"pairing.key\"";
     let text = format!("{PAIR}[group]\n{needed}\n{more}\n");
     parse(&text, &folder.path().join("f.toml")).map_err(|errors| errors.to_string())
@@ -228,8 +233,7 @@ fn a_group_has_sensible_values_and_a_node_alone_has_none() {
 fn a_node_that_could_do_nothing_on_this_host_is_doubted() {
     let folder = tempfile::tempdir().unwrap();
     let (file, key) = (folder.path().join("f.toml"), folder.path().join("pairing.key"));
-    fs::write(&key, KEY).unwrap();
-    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    write_key(&key, KEY);
     let needed = "role = \"primary\"\npeer_listen = \"10.0.0.3:9902\"\npairing_key_file = \"pairing.key\"";
     let shared = SHARED.replace("eth0", "absent0");
     let route = |listen: &str| format!("[routes.probes]\nlisten = {listen:?}\npair = \"AGG_V\"\n");
@@ -323,8 +327,7 @@ fn b10_a_witness_that_is_this_host_or_none_at_all_is_a_warning() {
 fn pairs_and_routes_of_a_backup_nodes_own_are_doubted_in_its_file_and_not_in_what_it_serves() {
     let folder = tempfile::tempdir().unwrap();
     let (key, file) = (folder.path().join("pairing.key"), folder.path().join("f.toml"));
-    fs::write(&key, KEY).unwrap();
-    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    write_key(&key, KEY);
     let warned = |role: &str, seat: &str| {
         let group = format!("role = \"{role}\"\npeer_listen = \"10.0.0.3:9902\"\npairing_key_file = \"pairing.key\"");
         let text = format!("{seat}[group]\n{group}\n{SHARED}{WITNESS}");

@@ -58,8 +58,6 @@ impl Driver {
     /// Says what stands from now on, and what no longer. What the post can't take now is found again at the next look.
     pub(super) fn look_for_alerts(&mut self) {
         self.alerts_looked = tokio::time::Instant::now();
-        // A route that went rings no bell.
-        self.links_changed();
         let present = self.standing_alerts();
         for change in self.standing.changes(self.clock.now(), present) {
             if self.alerts.changed(&change) {

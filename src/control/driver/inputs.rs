@@ -164,12 +164,11 @@ impl Driver {
         let said = !cut_off || self.seats.as_ref().is_some_and(|seats| seats.called_cut_off);
         let had = std::mem::replace(&mut pair.link_trouble, trouble.clone()).is_some();
         if had != trouble.is_some() {
-            if trouble.is_none() || said {
-                let told = std::mem::replace(&mut pair.trouble_told, trouble.is_some());
-                if told || trouble.is_some() {
-                    let story = words::link_story(name, trouble.as_deref());
-                    self.chronicle.pair(&self.journal, name, status.epoch, story);
-                }
+            let tell = if trouble.is_some() { said } else { pair.trouble_told };
+            if tell {
+                pair.trouble_told = trouble.is_some();
+                let story = words::link_story(name, trouble.as_deref());
+                self.chronicle.pair(&self.journal, name, status.epoch, story);
             }
             self.backlog.push_back((name.clone(), Input::LocalTrouble(trouble.is_some())));
         }

@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl Driver {
-    /// At least one server of each pair has to answer, and the one in use has to be among them, or nobody is better off.
+    /// The server in use of each pair has to answer, or nobody is better off.
     pub(super) fn preflight(&self, seat: &NodeName) -> Result<(), String> {
         let names = self.pairs_of(seat);
         if names.is_empty() {
@@ -26,6 +26,7 @@ impl Driver {
         Ok(())
     }
 
+    /// What is asked of a node that stands by: any server of a pair will do, as the pair may fail over.
     pub(super) fn prospects(&self, seat: &NodeName) -> Prospects {
         let now = self.clock.now();
         let deaf = |name: &PairName| {

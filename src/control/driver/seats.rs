@@ -2,7 +2,8 @@
 //!
 //! A watched pair has a machine like any other, which checks its servers and decides, but nobody is routed by it and nothing of it is
 //! stored. Each record that the node which serves it has acted on makes a new one, which knows of the servers what the last
-//! one saw. At a takeover the pair goes on from that record, unless the machine has seen the server in use fail since: then from where the machine went, under the next epoch.
+//! one saw. At a takeover the pair goes on from that record, unless the machine has seen the server in use fail since: then from where the
+//! machine went, under the next epoch.
 
 use super::Driver;
 use crate::{

@@ -34,21 +34,21 @@ pub(super) struct Fitness {
     looked: Time,
     looking: bool,
     /// What each seat would fail by, as the last look found it.
-    found: BTreeMap<NodeName, Vec<String>>,
+    found: BTreeMap<NodeName, Found>,
     /// Why nothing can be done with this node's own shared address.
     own_address: Option<String>,
     /// Why what was copied can't be run, not even to watch it.
     unarranged: Option<String>,
-    /// It is being tried.
-    arranging: bool,
     /// The same of single seats.
     aside: Aside,
+    /// It is being tried again.
+    arranging: bool,
 }
 
 impl Fitness {
     /// Would an order without `--force` be refused, as no server answers?
     pub(super) fn is_unreached(&self, seat: &NodeName) -> bool {
-        self.found.get(seat).is_some_and(|found| found.iter().any(|reason| reason.starts_with("no server of ")))
+        self.found.get(seat).is_some_and(|found| found.unreached)
     }
 
     /// Why nothing can be done with this node's own shared address.
@@ -61,7 +61,16 @@ impl Fitness {
 #[derive(Debug)]
 pub(super) struct Look {
     own_address: Option<String>,
-    seats: BTreeMap<NodeName, Vec<String>>,
+    seats: BTreeMap<NodeName, Found>,
+}
+
+/// What a seat would fail by.
+#[derive(Debug)]
+struct Found {
+    /// In words.
+    reasons: Vec<String>,
+    /// No server of one of its pairs answers.
+    unreached: bool,
 }
 
 /// What a seat needs of this node.
@@ -153,9 +162,9 @@ impl Group {
     /// The seats that could not be served here.
     pub(super) fn unfit(&self) -> Vec<Doubt> {
         let whole = self.fitness.unarranged.as_ref().map(|why| format!("what was copied can't be run here: {why}"));
-        let doubt = |(seat, found): (&NodeName, &Vec<String>)| {
+        let doubt = |(seat, found): (&NodeName, &Found)| {
             let part = self.fitness.aside.get(seat).map(|why| format!("what was copied can't be run here: {why}"));
-            let reasons: Vec<&str> = whole.iter().chain(&part).chain(found).map(String::as_str).collect();
+            let reasons: Vec<&str> = whole.iter().chain(&part).chain(&found.reasons).map(String::as_str).collect();
             let could_not = format!("{} could not take over seat {seat}", self.me);
             (!reasons.is_empty()).then(|| Doubt {
                 key: unfit(&self.me, seat),
@@ -178,18 +187,21 @@ impl Group {
     }
 }
 
-fn unfit(node: &NodeName, seat: &NodeName) -> AlertKey {
+/// The alert that `node` could not take over `seat`.
+pub(super) fn unfit(node: &NodeName, seat: &NodeName) -> AlertKey {
     AlertKey::about(AlertKind::StandbyUnfit, Some(format!("seat {seat} on {node}")))
 }
 
 /// Looks at the host. Blocks; must be called within a runtime.
-fn found(needs: &Needs, prospects: Option<&Prospects>) -> Vec<String> {
-    let unreached = prospects.into_iter().flat_map(|prospects| prospects.unreached.clone());
+fn found(needs: &Needs, prospects: Option<&Prospects>) -> Found {
+    let unreached: Vec<String> = prospects.map(|prospects| prospects.unreached.clone()).unwrap_or_default();
+    let is_unreached = !unreached.is_empty();
     let listens = prospects.into_iter().flat_map(|prospects| &prospects.listens);
     let taken =
         listens.filter_map(|(route, address)| Some(format!("route {route}: {}", chain(&listen::hindrance(*address)?))));
     let address = needs.address.as_ref().and_then(hindrance);
-    needs.lacks.iter().cloned().chain(address).chain(no_room(&needs.state_dir)).chain(taken).chain(unreached).collect()
+    let lacks = needs.lacks.iter().cloned().chain(address).chain(no_room(&needs.state_dir));
+    Found { reasons: lacks.chain(taken).chain(unreached).collect(), unreached: is_unreached }
 }
 
 /// A takeover has to be stored before it is acted on.

@@ -1,6 +1,6 @@
 //! Seats that no node is heard to serve, and seats that are not where they belong: what is so, and what an operator would order.
 
-use super::{Group, doubts::Doubt, standing::not_served};
+use super::{Group, doubts::Doubt, fitness::unfit, standing::not_served};
 use crate::{
     control::{address::probe::Ownership, sync::draft_path},
     decide::seat::SeatStatus,
@@ -82,8 +82,7 @@ impl Group {
 
     fn why_not_here(&self, seat: &NodeName, status: &SeatStatus) -> String {
         let me = &self.me;
-        let lacks =
-            self.unfit().into_iter().find(|doubt| doubt.key.about.as_deref() == Some(&format!("seat {seat} on {me}")));
+        let lacks = self.unfit().into_iter().find(|doubt| doubt.key == unfit(me, seat));
         match (status.held_back, self.hindrances.owner(seat)) {
             (Some(SeatRefusal::AddressOwned), Some(Ownership::Owned(mac))) => format!(
                 "{me} does not take it over, as its address is answered for ({mac}): if that is the holder, it serves, and only the paths \

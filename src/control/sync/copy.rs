@@ -82,14 +82,19 @@ impl Copy {
         counted && self.lineage.head() == Some(&settings.revision(self.lineage.parent()))
     }
 
+    /// The pairs of both, each as `known` has it and as this one has it.
+    fn beside<'a>(&'a self, known: &'a Self) -> impl Iterator<Item = (&'a PairName, &'a PairRecord, &'a PairRecord)> {
+        known.pairs.iter().filter_map(|(pair, old)| Some((pair, old, self.pairs.get(pair)?)))
+    }
+
     /// What `known` says of pairs that this one, which takes its place, knows nothing of: changes of the active upstream that were made
     /// while the nodes were parted, or not acknowledged in time. Each with what takes its place.
     pub fn gives_up<'a>(
         &'a self,
         known: &'a Self,
     ) -> impl Iterator<Item = (&'a PairName, &'a PairRecord, &'a PairRecord)> {
-        let both = known.pairs.iter().filter_map(|(pair, old)| Some((pair, old, self.pairs.get(pair)?)));
-        both.filter(|(_, old, new)| old.epoch > new.epoch || (old.epoch == new.epoch && old.upstream != new.upstream))
+        self.beside(known)
+            .filter(|(_, old, new)| old.epoch > new.epoch || (old.epoch == new.epoch && old.upstream != new.upstream))
     }
 
     /// What `known` says of pairs that this node served while another one did, too: what was written there is not on the server that this copy,
@@ -98,31 +103,20 @@ impl Copy {
         &'a self,
         known: &'a Self,
     ) -> impl Iterator<Item = (&'a PairName, &'a PairRecord, &'a PairRecord)> {
-        let both = known.pairs.iter().filter_map(|(pair, old)| Some((pair, old, self.pairs.get(pair)?)));
-        both.filter(|(_, old, new)| old.upstream != new.upstream)
+        self.beside(known).filter(|(_, old, new)| old.upstream != new.upstream)
     }
 
-    /// The state of a pair in the words of who knows it by other settings, with which `known` was written.
-    pub(super) fn state_of(&self, pair: &PairName, known: Option<&PairRecord>) -> Option<PairRecord> {
+    /// The states of these pairs in the words of who knows them by other settings, with which `known` was written.
+    pub(super) fn states_of<'a>(
+        &'a self,
+        pairs: &'a [PairName],
+        known: &'a BTreeMap<PairName, PairRecord>,
+    ) -> impl Iterator<Item = (PairName, PairRecord)> {
         // Pairs that its settings have no more are of the past.
         let names = Settings::received(self.settings.clone()).names().0;
-        let present = || self.pairs.iter().filter(|(name, _)| names.contains(name)).map(|(_, record)| record);
-        let named = self.pairs.get(pair).filter(|_| names.contains(pair));
-        let Some(known) = known else { return named.cloned() };
-        let has_its_servers = |record: &&PairRecord| {
-            let mut addresses = known.addresses.iter().map(|(_, address)| address);
-            addresses.all(|address| record.addresses.iter().any(|(_, its)| its == address))
-        };
-        let record = named.or_else(|| present().find(has_its_servers))?;
-        let address = record.addresses.iter().find(|(name, _)| *name == record.upstream).map(|(_, address)| address);
-        let here = known.addresses.iter().find(|(_, its)| Some(its) == address);
-        Some(match here {
-            Some((name, _)) => {
-                PairRecord { upstream: name.clone(), addresses: known.addresses.clone(), ..record.clone() }
-            }
-            // A server that is not known here: nobody is served, rather than somebody by a guess.
-            None => record.clone(),
-        })
+        let present: BTreeMap<&PairName, &PairRecord> =
+            self.pairs.iter().filter(|(name, _)| names.contains(name)).collect();
+        pairs.iter().filter_map(move |pair| Some((pair.clone(), state_of(pair, &present, known.get(pair))?)))
     }
 
     /// These settings take the place of what is there, as the next revision. `false`: they are the same.
@@ -140,6 +134,27 @@ impl Copy {
     pub fn revision_number(&self) -> u64 {
         (self.epoch.0 << SERIAL_BITS) | (self.serial & ((1 << SERIAL_BITS) - 1))
     }
+}
+
+fn state_of(
+    pair: &PairName,
+    present: &BTreeMap<&PairName, &PairRecord>,
+    known: Option<&PairRecord>,
+) -> Option<PairRecord> {
+    let named = present.get(pair).copied();
+    let Some(known) = known else { return named.cloned() };
+    let has_its_servers = |record: &&PairRecord| {
+        let mut addresses = known.addresses.iter().map(|(_, address)| address);
+        addresses.all(|address| record.addresses.iter().any(|(_, its)| its == address))
+    };
+    let record = named.or_else(|| present.values().copied().find(has_its_servers))?;
+    let address = record.addresses.iter().find(|(name, _)| *name == record.upstream).map(|(_, address)| address);
+    let here = known.addresses.iter().find(|(_, its)| Some(its) == address);
+    Some(match here {
+        Some((name, _)) => PairRecord { upstream: name.clone(), addresses: known.addresses.clone(), ..record.clone() },
+        // A server that is not known here: nobody is served, rather than somebody by a guess.
+        None => record.clone(),
+    })
 }
 
 /// Why a copy is not taken.

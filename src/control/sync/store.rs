@@ -302,11 +302,8 @@ impl SeatStore {
     pub fn take_states(&mut self, copy: &Copy) -> Result<Vec<(PairName, PairRecord)>, StoreError> {
         let Some(known) = self.seats.get(&copy.seat) else { return Ok(Vec::new()) };
         let pairs = Settings::received(known.settings.clone()).names().0;
-        let news: Vec<_> = pairs
-            .iter()
-            .filter_map(|pair| Some((pair.clone(), copy.state_of(pair, known.pairs.get(pair))?)))
-            .filter(|(pair, record)| known.pairs.get(pair) != Some(record))
-            .collect();
+        let is_news = |(pair, record): &(PairName, PairRecord)| known.pairs.get(pair) != Some(record);
+        let news: Vec<_> = copy.states_of(&pairs, &known.pairs).filter(is_news).collect();
         if !news.is_empty() {
             let mut known = known.clone();
             known.pairs.extend(news.iter().cloned());
