@@ -24,7 +24,8 @@
 //! side meanwhile ([`Effect::LetPairsChange`]). The price: behind a cut that has clients on both sides, each side may be served by
 //! another node until it heals. A cut-off node that holds nothing changes nothing at all.
 //!
-//! **What is kept.** A revision that every backup node has acknowledged is never lost by a takeover; a hand-over (`reverse`,
+//! **What is kept.** Of several backup nodes that hear each other the one with the newest copy takes over. So a revision that one of those
+//! which are left has acknowledged is not lost by a takeover; a hand-over (`reverse`,
 //! `replace`, a planned takeover) carries the holder's last revision, and who gets the seat pulls it before it serves.
 
 mod commit;
@@ -326,6 +327,7 @@ impl NodeMachine {
                 epoch: seat.epoch,
                 holds: seat.is_serving(),
                 hears: seat.is_serving() || holder.is_some_and(|holder| self.is_near(now, holder)),
+                copy: self.revision_of(name),
                 vacant: seat.holder.is_none() && seat.epoch > Epoch(0),
                 home: (seat.home != *name).then(|| seat.home.clone()),
             }
@@ -357,15 +359,6 @@ impl NodeMachine {
     /// Does it hold a seat by its record, served or not?
     fn holds_any(&self) -> bool {
         self.seats.values().any(|seat| seat.holder.as_ref() == Some(&self.me))
-    }
-
-    /// The peer that is heard to hold the seat; the one with the highest epoch if there are two.
-    fn heard_holder(&self, now: Time, name: &NodeName) -> Option<NodeName> {
-        let holds = |(other, peer): (&NodeName, &Peer)| {
-            let claim = peer.claim(name).filter(|claim| claim.holds && !self.is_quiet(now, peer))?;
-            Some((claim.epoch, other.clone()))
-        };
-        self.peers.iter().filter_map(holds).max().map(|(_, other)| other)
     }
 
     /// Who could hand the seat over: who is heard to serve it; else the one who is heard, and holds it by its record, but can't serve it.

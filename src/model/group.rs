@@ -121,6 +121,9 @@ pub struct Claim {
     /// Does it hear the seat's holder, or is it? Others then don't call the holder dead (`G8`).
     #[serde(default)]
     pub hears: bool,
+    /// Which revision of the seat's settings and states it has; rises along the chain, and nodes compare theirs. 0: none.
+    #[serde(default)]
+    pub copy: u64,
     /// Does it know that nobody holds the seat under that epoch? Its holder says so once it has released it.
     #[serde(default)]
     pub vacant: bool,

@@ -72,6 +72,8 @@ labelled! {
         NotStandby = "not_standby": "this node does not stand by: it holds a seat already (--force overrides)",
         /// `G3`: it has to have the seat's configuration.
         NeverSynced = "never_synced": "this node never synced that seat (--force overrides)",
+        /// Clients would be led by what it did not hear of.
+        NewerElsewhere = "newer_elsewhere": "another node that is heard has a newer copy of that seat: order the takeover there (--force overrides)",
         /// Not even with `--force`: it would serve nothing.
         NothingCopied = "nothing_copied": "nothing was ever copied of that seat, so there is nothing this node could serve",
         /// Whoever serves it can't be asked, and would not let go.

@@ -2,16 +2,21 @@
 //! and that must be enough for one of them to serve, and no more than one.
 
 use crate::{
-    common::{eventually, throughout, within},
+    common::{eventually, proxy::PAIR, throughout, within},
     node::{Node, Wishes},
-    rig::Rig,
+    rig::{Rig, by_hand},
 };
+use failback::model::view::group::GroupView;
 use std::time::Duration;
 
 /// `A` with its backups `B` and `C`.
 fn star() -> (Rig, Node) {
+    star_with(&Wishes::default())
+}
+
+fn star_with(of_c: &Wishes) -> (Rig, Node) {
     let rig = Rig::joined();
-    let c = rig.third_with("backup", "", &Wishes::default());
+    let c = rig.third_with("backup", "", of_c);
     rig.a.order(&["group", "join", &c.peer(), "--reverse", &rig.a.peer()]);
     rig.synced(&c);
     c.until_servers_known();
@@ -59,4 +64,40 @@ fn g2_of_two_backups_that_are_strangers_to_each_other_one_takes_over() {
     rig.cable(&rig.a, "up");
     eventually("who was cut off lets go", || rig.a.seat(&rig.a).is_some_and(|seat| !seat.here).then_some(()));
     one_alone(&rig, &c);
+}
+
+/// `B` hangs while the pair changes sides, and comes to itself when the holder has died: what it has leads clients to the server that was left.
+fn a_side_that_only_c_knows(rig: &mut Rig, c: &Node) {
+    rig.b.proxy.process().signal("STOP");
+    rig.a.order(&["switch", PAIR, "--to", "backup"]);
+    rig.until_reached("AGG_B");
+    eventually("C has it", || (&*c.proxy.pair().active_upstream == "AGG_B").then_some(()));
+    rig.kill_a();
+    rig.b.proxy.process().signal("CONT");
+}
+
+#[test]
+fn the_backup_that_has_the_newer_copy_takes_over_and_not_the_first_by_name() {
+    let (mut rig, c) = star();
+    a_side_that_only_c_knows(&mut rig, &c);
+    c.until_serves(&rig.a);
+    rig.until_reached("AGG_B");
+    throughout(Duration::from_secs(5), "nobody is led to the server that was left", || {
+        serving(&rig, &c) == ["C"] && rig.serves().as_deref() == Some("AGG_B")
+    });
+}
+
+#[test]
+fn a_backup_does_not_take_over_with_an_older_copy_than_another_has_and_says_where_to_order_it() {
+    let (mut rig, c) = star_with(&by_hand());
+    a_side_that_only_c_knows(&mut rig, &c);
+    eventually("B says why not", || (rig.b.told_of("held_back") == 1).then_some(()));
+    let refusal = rig.b.refuses(&["takeover", "A"]);
+    assert!(refusal.contains("newer copy"), "{refusal}");
+    let named = |view: &GroupView| view.warnings.iter().any(|line| line.contains("on C: failback takeover A"));
+    rig.b.until("it names the node to order it at", named);
+    rig.b.never_serves(&rig.a, Duration::from_secs(2));
+    c.order(&["takeover", "A"]);
+    c.until_serves(&rig.a);
+    rig.until_reached("AGG_B");
 }

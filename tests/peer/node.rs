@@ -206,6 +206,7 @@ fn saying(role: Role, state: NodeStateName, epoch: u64) -> Saying {
         epoch: Epoch(epoch),
         holds: state == NodeStateName::Online,
         hears: false,
+        copy: 3,
         vacant: false,
         home: None,
     }];

@@ -1,6 +1,7 @@
 //! What must hold after every step, whatever happens. The first rule that is broken ends the run.
 
 use crate::{
+    chain::Chain,
     node::is_handed_over,
     world::{NAMES, World},
 };
@@ -96,7 +97,7 @@ impl World {
         self.require(agree, "clients are accepted under the highest epoch that is known, and no other");
         self.require(silent, "a node that is alone and reaches no witness changes no pair's side");
         for seat in self.nodes[number].accepts.keys().cloned().collect::<Vec<_>>() {
-            let chain = self.nodes[number].chains.get(&seat).cloned().unwrap_or_default();
+            let chain = self.nodes[number].chains.get(&seat).cloned().unwrap_or_default().edits;
             self.judge.written.insert(seat, chain);
         }
     }
@@ -136,7 +137,7 @@ impl World {
         if self.judge.forced.contains(seat) {
             return;
         }
-        let chain = self.nodes[number].chains.get(seat).cloned().unwrap_or_default();
+        let chain = self.nodes[number].chains.get(seat).cloned().unwrap_or_default().edits;
         let known = self.judge.acknowledged.get(seat).cloned().unwrap_or_default();
         // Nor is a pair's side, which is so one across nodes (X4).
         self.require(known.iter().all(|edit| chain.contains(edit)), "no acknowledged revision is lost");
@@ -145,6 +146,22 @@ impl World {
             let kept = written.iter().all(|edit| chain.contains(edit));
             self.require(kept, "a hand-over keeps all that the holder wrote");
         }
+    }
+
+    /// Who takes over by itself has what others have, as far as it could hear of it in time.
+    fn judge_copies(&mut self, number: usize, seat: &NodeName) {
+        let long = Duration::from_millis(1500);
+        let lately = |since: Time| self.now.since(since) < long;
+        let revision = |node: usize| self.nodes[node].chains.get(seat).map_or(0, Chain::revision);
+        let newer = |other: &usize| {
+            let node = &self.nodes[*other];
+            let awake = node.machine.is_some() && !lately(node.started) && !lately(node.frozen.1);
+            let settled = node.chains.get(seat).is_some_and(|chain| !lately(chain.since));
+            awake && settled && *other >= self.primaries && revision(*other) > revision(number)
+        };
+        let hears = |other: &usize| self.hears(number, *other) && !lately(self.judge.rewired);
+        let newer = (0..self.nodes.len()).any(|other| other != number && newer(&other) && hears(&other));
+        self.require(!newer, "nobody takes over while it hears a node with a newer copy");
     }
 
     /// A record is on its way to the disk.
@@ -163,14 +180,20 @@ impl World {
             let awake = self.now.since(self.nodes[number].frozen.1) > Duration::from_secs(4);
             let ordered = stored.reason == SeatReason::OperatorForce;
             self.require(!(takes && isolated && awake && !ordered), "an isolated node changes nothing");
+            if takes && stored.reason == SeatReason::HolderSilent {
+                self.judge_copies(number, &stored.seat);
+            }
             self.judge.stored.insert(key, before.max(stored.epoch));
         }
     }
 
     /// An edit that every node has is acknowledged as replicated.
     pub(crate) fn judge_acknowledged(&mut self, seat: &NodeName) {
-        let chains: Vec<BTreeSet<u64>> =
-            self.nodes.iter().map(|node| node.chains.get(seat).into_iter().flatten().copied().collect()).collect();
+        let chains: Vec<BTreeSet<u64>> = self
+            .nodes
+            .iter()
+            .map(|node| node.chains.get(seat).into_iter().flat_map(|chain| &chain.edits).copied().collect())
+            .collect();
         let common = chains.iter().skip(1).fold(chains[0].clone(), |common, chain| &common & chain);
         self.judge.acknowledged.entry(seat.clone()).or_default().extend(common);
     }

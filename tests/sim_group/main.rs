@@ -10,6 +10,8 @@
 //! ```
 
 #[cfg(test)]
+mod chain;
+#[cfg(test)]
 #[path = "../sim/chance.rs"]
 mod chance;
 #[cfg(test)]

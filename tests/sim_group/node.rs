@@ -1,6 +1,7 @@
 //! One node: the real machine, a driver as the real one is, a disk, a clock of its own, a kernel that keeps the address for a while.
 
 use crate::{
+    chain::Chain,
     chance::Chance,
     world::{Event, NAMES, World},
 };
@@ -25,6 +26,7 @@ pub(crate) struct Node {
     pub(crate) name: NodeName,
     pub(crate) machine: Option<NodeMachine>,
     pub(crate) incarnation: u32,
+    pub(crate) started: Time,
     /// Nothing of the process runs from the first to the second.
     pub(crate) frozen: (Time, Time),
     pub(crate) disk: Option<NodeRecord>,
@@ -35,8 +37,8 @@ pub(crate) struct Node {
     pub(crate) dies_after: Option<usize>,
     /// Seats it accepts clients for, and under which epoch.
     pub(crate) accepts: BTreeMap<NodeName, Epoch>,
-    /// What was written about each seat, settings and sides of pairs alike, as far as it is here, oldest first. On the disk.
-    pub(crate) chains: BTreeMap<NodeName, Vec<u64>>,
+    /// What it has of each seat. On the disk.
+    pub(crate) chains: BTreeMap<NodeName, Chain>,
     pub(crate) may_change: bool,
     /// Hears nobody and reaches no witness since.
     pub(crate) isolated: Option<Time>,
@@ -53,6 +55,7 @@ impl Node {
             name: NAMES[number].into(),
             machine: None,
             incarnation: 0,
+            started: Time::ZERO,
             frozen: (Time::ZERO, Time::ZERO),
             disk: None,
             writing: VecDeque::new(),
@@ -110,13 +113,13 @@ impl World {
             spec: self.spec,
             stored: node.disk.clone().map_or(Stored::Nothing, |record| Stored::Record(Box::new(record))),
             peers: peers.map(|other| (NAMES[other].into(), role(other))).collect(),
-            synced: node.chains.iter().map(|(seat, chain)| (seat.clone(), chain.len() as u64)).collect(),
+            synced: node.chains.iter().map(|(seat, chain)| (seat.clone(), chain.revision())).collect(),
         };
         self.log(|| format!("{} starts with {:?}", NAMES[number], start.stored));
         let clock = node.clock(self.now);
         let node = &mut self.nodes[number];
         node.incarnation += 1;
-        node.sequence = 0;
+        (node.started, node.sequence) = (self.now, 0);
         node.machine = Some(NodeMachine::new(start, clock));
         node.wake = None;
         node.frozen = (Time::ZERO, Time::ZERO);
@@ -219,6 +222,7 @@ impl World {
             Effect::Serve { seat, epoch } => {
                 self.judge_serve(number, &seat, epoch);
                 self.nodes[number].accepts.insert(seat.clone(), epoch);
+                self.writes(number, seat.clone(), epoch, None);
                 if self.nodes[number].unable {
                     let wait = self.chance.millis(1, 50);
                     self.tell(number, wait, Input::ServeFailed(seat));
@@ -335,8 +339,11 @@ impl World {
         if !reached || self.nodes[number].is_frozen(self.now) {
             return self.tell(number, Duration::ZERO, Input::SyncFailed { seat: seat.clone(), came: false });
         }
-        let chain = source.chains.get(seat).cloned().unwrap_or_default();
-        let revision = chain.len() as u64;
+        let chain = Chain { since: self.now, ..source.chains.get(seat).cloned().unwrap_or_default() };
+        let revision = chain.revision();
+        if self.nodes[number].chains.get(seat).is_some_and(|known| known.revision() > revision) {
+            return self.tell(number, Duration::ZERO, Input::SyncFailed { seat: seat.clone(), came: true });
+        }
         self.nodes[number].chains.insert(seat.clone(), chain);
         self.tell(number, Duration::ZERO, Input::Synced { seat: seat.clone(), revision });
         self.judge_acknowledged(seat);
@@ -345,21 +352,25 @@ impl World {
     /// Each seat is written where it is served: an operator edits its settings, a pair changes sides.
     pub(crate) fn edits(&mut self) {
         for number in 0..self.nodes.len() {
-            for seat in self.nodes[number].accepts.keys().cloned().collect::<Vec<_>>() {
-                if self.nodes[number].is_frozen(self.now) {
-                    continue;
+            for (seat, epoch) in self.nodes[number].accepts.clone() {
+                if !self.nodes[number].is_frozen(self.now) {
+                    self.edits += 1;
+                    self.writes(number, seat, epoch, Some(self.edits));
                 }
-                self.edits += 1;
-                let edit = self.edits;
-                let chain = self.nodes[number].chains.entry(seat.clone()).or_default();
-                chain.push(edit);
-                let revision = chain.len() as u64;
-                let incarnation = self.nodes[number].incarnation;
-                self.input(number, incarnation, Input::Synced { seat, revision });
             }
         }
         let wait = self.chance.millis(300, 1500);
         self.after(wait, Event::Edits);
+    }
+}
+
+impl World {
+    fn writes(&mut self, number: usize, seat: NodeName, epoch: Epoch, edit: Option<u64>) {
+        let node = &mut self.nodes[number];
+        let chain = node.chains.entry(seat.clone()).or_default();
+        chain.write(self.now, epoch, edit);
+        let (incarnation, revision) = (node.incarnation, chain.revision());
+        self.at(self.now, Event::Input(number, incarnation, Box::new(Input::Synced { seat, revision })));
     }
 }
 

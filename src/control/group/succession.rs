@@ -34,8 +34,11 @@ impl Group {
             Some(Doubt {
                 key: not_served(seat),
                 title: format!("no node is heard to serve seat {seat}"),
-                message: format!("no node is heard to serve seat {seat}: {who}; {}", self.why_not_here(seat, &status)),
-                advice: format!("look at the nodes of seat {seat}; {}", self.way_out(seat)),
+                message: format!(
+                    "no node is heard to serve seat {seat}: {who}; {}",
+                    self.why_not_here(now, seat, &status)
+                ),
+                advice: format!("look at the nodes of seat {seat}; {}", self.way_out(now, seat)),
                 event: "seat_not_served",
                 over: Some(("seat_served", format!("seat {seat} is served again"))),
                 said_after: SAID_AFTER,
@@ -80,7 +83,7 @@ impl Group {
         }
     }
 
-    fn why_not_here(&self, seat: &NodeName, status: &SeatStatus) -> String {
+    fn why_not_here(&self, now: Time, seat: &NodeName, status: &SeatStatus) -> String {
         let me = &self.me;
         let lacks = self.unfit().into_iter().find(|doubt| doubt.key == unfit(me, seat));
         match (status.held_back, self.hindrances.owner(seat)) {
@@ -88,7 +91,9 @@ impl Group {
                 "{me} does not take it over, as its address is answered for ({mac}): if that is the holder, it serves, and only the paths \
                  between the nodes are cut"
             ),
-            (Some(why), _) => format!("{me} does not take it over by itself: {}; {}", why.words(), self.way_out(seat)),
+            (Some(why), _) => {
+                format!("{me} does not take it over by itself: {}; {}", why.words(), self.way_out(now, seat))
+            }
             (None, _) if lacks.is_some() => lacks.map(|doubt| doubt.message).unwrap_or_default(),
             (None, Some(Ownership::CannotTell(why))) => {
                 format!("{me} does not take it over: nobody can say whether another host has its address: {why}")
@@ -98,7 +103,10 @@ impl Group {
     }
 
     /// The order that would have it served here.
-    fn way_out(&self, seat: &NodeName) -> String {
+    fn way_out(&self, now: Time, seat: &NodeName) -> String {
+        if let Some(node) = self.machine.newer_copy(now, seat) {
+            return format!("if no other node serves it, on {node}: failback takeover {seat}");
+        }
         let stands_by = self.machine.role() == Role::Backup && self.machine.state() == NodeStateName::Standby;
         let unreached = self.fitness.is_unreached(seat);
         let force = if stands_by && !unreached { "" } else { " --force" };
@@ -107,68 +115,85 @@ impl Group {
 
     /// What is not as it was set up, with the order that mends it.
     pub(super) fn what_to_order(&self, now: Time) -> Vec<String> {
-        let mut lines = Vec::new();
-        for (seat, status) in self.machine.seats().filter(|(_, status)| status.degraded) {
-            let home = &status.home;
-            let back = self.machine.peers(now).any(|(name, heard, ..)| name == home && heard != Suspicion::Red);
-            match &status.holder {
-                Some(holder) if *holder == self.me && back => {
-                    lines.push(format!("seat {seat} is {home}'s own, which is heard: `failback reverse {seat}` gives it back"));
-                }
-                Some(holder) if *holder == self.me => lines.push(format!(
-                    "seat {seat} is {home}'s own, which is silent: there is no redundancy until it is back and `failback reverse {seat}` \
-                     is ordered, or another takes its place (`failback replace {seat} --with NODE`)"
-                )),
-                Some(holder) if *home == self.me && self.machine.is_served_elsewhere(now, seat) => {
-                    lines.push(format!("{holder} serves seat {seat}, which is this node's own: `failback reverse {seat}` takes it back"));
-                }
-                _ => {}
-            }
-        }
-        let served =
-            self.machine.seats().filter(|(_, status)| status.serving && status.holder.as_ref() == Some(&self.me));
-        lines.extend(served.filter_map(|(seat, _)| {
-            let why = self.pulls.lacking(seat)?;
+        let seats = || self.machine.seats();
+        let degraded = seats().filter(|(_, its)| its.degraded).filter_map(|(seat, its)| self.degraded(now, seat, &its));
+        let settings = seats().filter_map(|(seat, status)| self.served_with_old_settings(seat, &status));
+        let strangers = seats().filter_map(|(seat, _)| self.served_by_stranger(now, seat));
+        let own = self.without_a_seat().into_iter().chain(self.called_by_another_name());
+        degraded.chain(settings).chain(strangers).chain(own).chain(self.gone_for_good(now)).collect()
+    }
+
+    /// A seat that is not where it belongs.
+    fn degraded(&self, now: Time, seat: &NodeName, status: &SeatStatus) -> Option<String> {
+        let (home, holder) = (&status.home, status.holder.as_ref()?);
+        let back = self.machine.peers(now).any(|(name, heard, ..)| name == home && heard != Suspicion::Red);
+        if *holder == self.me && back {
+            Some(format!("seat {seat} is {home}'s own, which is heard: `failback reverse {seat}` gives it back"))
+        } else if *holder == self.me {
             Some(format!(
-                "seat {seat} is served with settings from before the last change, which could not be taken: {why}"
+                "seat {seat} is {home}'s own, which is silent: there is no redundancy until it is back and `failback reverse {seat}` \
+                 is ordered, or another takes its place (`failback replace {seat} --with NODE`)"
             ))
-        }));
-        lines.extend(self.machine.seats().filter_map(|(seat, _)| {
-            let stranger = self.machine.stranger_that_holds(now, seat)?;
+        } else if *home == self.me && self.machine.is_served_elsewhere(now, seat) {
             Some(format!(
-                "{stranger} serves seat {seat}, and is not joined with this node: to have it copied here, join this node from there \
-                 (`failback group join`; first `failback group leave` here if it was in the group before, and `failback group leave --node \
-                 {me}` there if that says so)",
-                me = self.me
+                "{holder} serves seat {seat}, which is this node's own: `failback reverse {seat}` takes it back"
             ))
-        }));
-        let owns = |node: &NodeName| self.machine.seats().any(|(_, status)| status.home == *node);
-        let given = self.machine.seats().find(|(seat, _)| **seat == self.me).map(|(_, status)| status.home);
-        if self.machine.role() == Role::Primary
-            && !owns(&self.me)
-            && let Some(home) = given
-        {
-            lines.push(format!(
-                "seat {} is {home}'s own now: `failback group role backup`, then `failback group leave`, frees this node for a new join",
-                self.me
-            ));
+        } else {
+            None
         }
-        let called = self.machine.seats().find(|(seat, status)| status.home == self.me && **seat != self.me);
-        if let Some((seat, _)) =
-            called.filter(|_| self.machine.role() == Role::Primary && self.arranger.has_own_pairs())
-        {
-            lines.push(format!(
+    }
+
+    fn served_with_old_settings(&self, seat: &NodeName, status: &SeatStatus) -> Option<String> {
+        let here = status.serving && status.holder.as_ref() == Some(&self.me);
+        let why = self.pulls.lacking(seat).filter(|_| here)?;
+        Some(format!(
+            "seat {seat} is served with settings from before the last change, which could not be taken: {why}"
+        ))
+    }
+
+    fn served_by_stranger(&self, now: Time, seat: &NodeName) -> Option<String> {
+        let stranger = self.machine.stranger_that_holds(now, seat)?;
+        Some(format!(
+            "{stranger} serves seat {seat}, and is not joined with this node: to have it copied here, join this node from there \
+             (`failback group join`; first `failback group leave` here if it was in the group before, and `failback group leave --node \
+             {me}` there if that says so)",
+            me = self.me
+        ))
+    }
+
+    /// This node's own seat became another's, and it has no other.
+    fn without_a_seat(&self) -> Option<String> {
+        let (_, given) = self.machine.seats().find(|(seat, _)| **seat == self.me)?;
+        let without = self.machine.role() == Role::Primary && !self.owns_any(&self.me);
+        without.then(|| {
+            let (me, home) = (&self.me, given.home);
+            format!("seat {me} is {home}'s own now: `failback group role backup`, then `failback group leave`, frees this node for a new join")
+        })
+    }
+
+    fn called_by_another_name(&self) -> Option<String> {
+        let (seat, _) = self.machine.seats().find(|(seat, status)| status.home == self.me && **seat != self.me)?;
+        let idle = self.machine.role() == Role::Primary && self.arranger.has_own_pairs();
+        idle.then(|| {
+            format!(
                 "the pairs and routes in this node's file count for nothing: its seat is called {seat}, and its settings are in {}",
                 draft_path(&self.state_dir, seat).display()
-            ));
-        }
-        let silent = self.machine.peers(now).filter(|(node, heard, ..)| *heard == Suspicion::Red && !owns(node));
+            )
+        })
+    }
+
+    fn gone_for_good(&self, now: Time) -> impl Iterator<Item = String> {
+        let silent = self.machine.peers(now).filter(|(_, heard, ..)| *heard == Suspicion::Red).map(|(node, ..)| node);
         let holds = |node: &NodeName| self.machine.seats().any(|(_, status)| status.holder.as_ref() == Some(node));
-        let gone = silent.filter(|(node, ..)| !holds(node) && self.silent_for(now, node) >= GONE_FOR);
-        lines.extend(gone.map(|(node, ..)| {
+        let gone =
+            silent.filter(move |node| !self.owns_any(node) && !holds(node) && self.silent_for(now, node) >= GONE_FOR);
+        gone.map(|node| {
             format!("{node} has been silent for long: if it is gone for good, `failback group leave --node {node}` forgets it")
-        }));
-        lines
+        })
+    }
+
+    fn owns_any(&self, node: &NodeName) -> bool {
+        self.machine.seats().any(|(_, status)| status.home == *node)
     }
 
     /// Since when which members are silent.

@@ -39,7 +39,7 @@ impl NodeMachine {
                 let Some(began) = self.is_answer(&seat, ask) else { return };
                 self.begin_step(now, Step::PullGranted { epoch, revision, began });
                 self.fails_with(SeatRefusal::GrantExpired);
-                if self.synced.get(&seat).copied().unwrap_or(0) < revision {
+                if self.revision_of(&seat) < revision {
                     // Whoever granted it no longer serves it, but has it.
                     self.effects.push_back(super::Effect::PullNow { seat, from: from.clone() });
                 }

@@ -111,7 +111,7 @@ impl NodeMachine {
 
     /// Nobody serves it: it is the guest's for a while, if he takes it up.
     pub(super) fn grant(&mut self, now: Time, name: &NodeName, promise: Promise) {
-        let revision = self.synced.get(name).copied().unwrap_or(0);
+        let revision = self.revision_of(name);
         let Some(seat) = self.seats.get_mut(name) else { return };
         let Promise { guest: Guest { name: to, ask, .. }, epoch } = promise;
         seat.granted = Some(Granted { to: to.clone(), epoch, until: now + GRANT_BACK });

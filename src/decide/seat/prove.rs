@@ -1,6 +1,6 @@
 //! Showing that nobody else holds a seat: silence on both paths, a witness, the address's own answer.
 
-use super::{NodeMachine, effect::Effect, input::Owner};
+use super::{NodeMachine, effect::Effect, input::Owner, state::Peer};
 use crate::model::{NodeName, Time, seat::SeatRefusal};
 use std::time::Duration;
 
@@ -46,6 +46,15 @@ impl NodeMachine {
             }
         }
         self.prove_address(now, name, since)
+    }
+
+    /// The peer that is heard to hold the seat; the one with the highest epoch if there are two.
+    pub(super) fn heard_holder(&self, now: Time, name: &NodeName) -> Option<NodeName> {
+        let holds = |(other, peer): (&NodeName, &Peer)| {
+            let claim = peer.claim(name).filter(|claim| claim.holds && !self.is_quiet(now, peer))?;
+            Some((claim.epoch, other.clone()))
+        };
+        self.peers.iter().filter_map(holds).max().map(|(_, other)| other)
     }
 
     fn prove_address(&mut self, now: Time, name: &NodeName, since: Time) -> Result<(), SeatRefusal> {

@@ -50,7 +50,7 @@ struct World {
 }
 
 fn claim(seat: &str, epoch: u64, holds: bool) -> Claim {
-    Claim { seat: seat.into(), epoch: Epoch(epoch), holds, hears: holds, vacant: false, home: None }
+    Claim { seat: seat.into(), epoch: Epoch(epoch), holds, hears: holds, copy: 0, vacant: false, home: None }
 }
 
 fn want(ask: u64) -> Message {

@@ -104,7 +104,7 @@ impl NodeMachine {
             }
             Step::Prove { since } if !late => self.prove_work(now, &seat, since),
             Step::PullGranted { epoch, revision, began } if !late => {
-                if self.synced.get(&seat).copied().unwrap_or(0) >= revision {
+                if self.revision_of(&seat) >= revision {
                     self.take_granted(now, epoch, began);
                 }
             }
@@ -133,6 +133,7 @@ impl NodeMachine {
 
     fn prove_work(&mut self, now: Time, name: &NodeName, since: Time) {
         match self.prove(now, name, since) {
+            Ok(()) if self.newer_copy(now, name).is_some() => self.refuse(SeatRefusal::NewerElsewhere),
             Ok(()) if self.pending.is_none() && self.retry_at.is_none() => {
                 let Some(seat) = self.seats.get(name) else { return };
                 let epoch = self.next_epoch(name, seat.epoch, &self.me);

@@ -1,7 +1,7 @@
 //! A beacon as bytes. All numbers are big-endian, names are UTF-8 behind their length.
 //!
 //! ```text
-//!   "FBbn" 1 │ boot 8 │ sequence 8 │ role 1 │ state 1 │ node 2+n │ claims 1 │ (seat 2+n, epoch 8, marks 1, home 0 or 2+n)… │ HMAC-SHA256 32
+//!   "FBbn" 1 │ boot 8 │ sequence 8 │ role 1 │ state 1 │ node 2+n │ claims 1 │ (seat 2+n, epoch 8, marks 1, home 0 or 2+n, copy 0 or 8)… │ HMAC-SHA256 32
 //!    magic v │◀──────────────────────── what is signed, the magic too ─────────────────────────────────────────────────▶│
 //! ```
 
@@ -20,6 +20,7 @@ const HOLDS: u8 = 1;
 const HEARS: u8 = 2;
 const HAS_HOME: u8 = 4;
 const VACANT: u8 = 8;
+const HAS_COPY: u8 = 16;
 const MAGIC: &[u8] = b"FBbn\x01";
 
 /// Why bytes are no beacon of the group's.
@@ -90,9 +91,19 @@ fn claim(claim: &Claim) -> Vec<u8> {
     let mut bytes = Vec::new();
     name(&mut bytes, &claim.seat);
     bytes.extend(claim.epoch.0.to_be_bytes());
-    let marks = [(claim.holds, HOLDS), (claim.hears, HEARS), (claim.home.is_some(), HAS_HOME), (claim.vacant, VACANT)];
+    let (has_home, has_copy) = (claim.home.is_some(), claim.copy > 0);
+    let marks = [
+        (claim.holds, HOLDS),
+        (claim.hears, HEARS),
+        (has_home, HAS_HOME),
+        (claim.vacant, VACANT),
+        (has_copy, HAS_COPY),
+    ];
     bytes.push(marks.iter().filter(|(is, _)| *is).map(|(_, mark)| mark).sum());
     claim.home.iter().for_each(|home| name(&mut bytes, home));
+    if has_copy {
+        bytes.extend(claim.copy.to_be_bytes());
+    }
     bytes
 }
 
@@ -123,10 +134,11 @@ pub fn decode(bytes: &[u8]) -> Option<Heartbeat> {
 
 fn read_claim(rest: &mut &[u8]) -> Option<Claim> {
     let (seat, epoch) = (read_name(rest)?, Epoch(number(rest)?));
-    let marks = byte(rest).filter(|marks| *marks <= HOLDS | HEARS | HAS_HOME | VACANT)?;
+    let marks = byte(rest).filter(|marks| *marks <= HOLDS | HEARS | HAS_HOME | VACANT | HAS_COPY)?;
     let home = if marks & HAS_HOME == 0 { None } else { Some(read_name(rest)?) };
+    let copy = if marks & HAS_COPY == 0 { 0 } else { number(rest).filter(|copy| *copy > 0)? };
     let [holds, hears, vacant] = [HOLDS, HEARS, VACANT].map(|mark| marks & mark != 0);
-    Some(Claim { seat, epoch, holds, hears, vacant, home })
+    Some(Claim { seat, epoch, holds, hears, copy, vacant, home })
 }
 
 fn read_name(rest: &mut &[u8]) -> Option<NodeName> {
@@ -169,7 +181,15 @@ mod tests {
 
     fn claim_of(seat: String, holds: bool) -> Claim {
         let home = (!holds).then(|| "PROXY_R".into());
-        Claim { seat: seat.into(), epoch: Epoch(17), holds, hears: !holds, vacant: !holds, home }
+        Claim {
+            seat: seat.into(),
+            epoch: Epoch(17),
+            holds,
+            hears: !holds,
+            copy: u64::from(holds),
+            vacant: !holds,
+            home,
+        }
     }
 
     fn key(secret: &[u8]) -> hmac::Key {
@@ -203,8 +223,8 @@ mod tests {
     #[test]
     fn signed_nonsense_is_refused_too() {
         let good = encode(&heartbeat(vec![claim_of("P".into(), true)]));
-        let last = good.len() - 1;
-        for (at, value) in [(4, 2), (21, 2), (22, 4), (last, 16), (24, 200)] {
+        let (copy, marks) = (good.len() - 1, good.len() - 9);
+        for (at, value) in [(4, 2), (21, 2), (22, 4), (marks, 32), (marks, 0), (copy, 0), (24, 200)] {
             let mut wrong = good.clone();
             wrong[at] = value;
             assert_eq!(decode(&wrong), None, "byte {at} is {value}");
