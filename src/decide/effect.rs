@@ -222,6 +222,8 @@ pub enum Note {
     },
     /// A migration began, was paused, resumed, forced, aborted or ended; in words.
     Migration(String),
+    /// An accepted signal about this server does not hold any more: nobody watched it between two processes, or two nodes.
+    SignalLost(UpstreamName),
     /// The machine noticed that it had not been watching.
     Gap(Duration),
     /// Another node acted under this epoch, or a lower one, while the two were parted: the pair's rises above it.

@@ -68,6 +68,16 @@ pub(super) fn story(spec: &PairSpec, note: &Note, by: Option<&str>) -> Story {
             );
             ("outnumbered", None, message, true)
         }
+        Note::SignalLost(upstream) => {
+            let again = match spec.failback.source {
+                Some(_) => "its source is asked again".into(),
+                None => format!("once it is sure that {upstream} still has everything: `failback resync {pair}`"),
+            };
+            let message = format!(
+                "{pair}: the accepted resync signal does not hold any more, as nobody watched {upstream} for a moment; {again}"
+            );
+            ("signal_lost", None, message, true)
+        }
         Note::Gap(span) => {
             let message = format!("{pair}: nobody watched for {:.3} s", span.as_secs_f64());
             ("gap", None, message, true)

@@ -45,6 +45,7 @@ pub(super) fn machine(start: Start, now: Time) -> PairMachine {
             fresh(now, role, wanted, &spec, if role == UpstreamRole::Backup { 0 } else { generation })
         })
         .collect();
+    let had_signal = matches!(&stored, Stored::Record(record) if record.signal == Some(record.generation));
     let doubt = doubt(&spec, &stored);
     let (core, taken_up) = match stored {
         Stored::Nothing => (first(&spec, now), None),
@@ -87,6 +88,11 @@ pub(super) fn machine(start: Start, now: Time) -> PairMachine {
     // What can't be trusted is left as it is until an operator has decided.
     if !machine.core.adrift {
         machine.persist(Plan::keep(machine.core.clone()));
+    }
+    if let Some(home) =
+        machine.home().filter(|_| had_signal && machine.came_from.is_none()).map(|home| home.name.clone())
+    {
+        machine.note(Note::SignalLost(home));
     }
     if let Some(doubt) = machine.doubt.clone() {
         machine.note(Note::Identity(format!("nobody is served until an operator's `switch --to … --force`: {doubt}")));

@@ -149,6 +149,7 @@ impl PairMetrics {
             | Note::Order { .. }
             | Note::Latched { .. }
             | Note::Migration(_)
+            | Note::SignalLost(_)
             | Note::Identity(_)
             | Note::Gap(_)
             | Note::Outnumbered(_)

@@ -148,9 +148,12 @@ fn x1_the_signal_does_not_outlive_a_restart() {
     let stored = world.records.last().unwrap().clone();
     assert_eq!((stored.state, stored.signal), (State::Resynced, Some(stored.generation)));
     let mut world = world.restart(by_hand());
+    let said = |world: &World| world.notes.iter().filter(|note| matches!(note, Note::SignalLost(_))).count();
+    assert_eq!(said(&world), 1, "whoever sent it has to know");
     world.run(seconds(600.0));
     assert_eq!((world.state(), world.epoch(), world.status().resynced_since), (State::OnBackup, 2, None));
     assert!(world.records.last().unwrap().generation > stored.generation);
+    assert_eq!(said(&world.restart(by_hand())), 0, "nothing is lost twice");
 }
 
 #[test]
