@@ -82,6 +82,8 @@ labelled! {
         HoldsItself = "holds_itself": "this node holds the seat itself: `failback group role primary` makes it its own",
         /// `G12`.
         PreflightFailed = "preflight_failed": "the seat's upstreams are not reached from here (--force overrides)",
+        /// What the host is like: a port that is taken, an interface that is down.
+        CannotServe = "cannot_serve": "the node that would take it could not bring up the seat's routes or its address: `failback status` on it says why",
         /// `takeover.auto` is off.
         AutoOff = "auto_off": "takeover.auto is off: an operator has to order the takeover",
         /// `G5`: no second automatic takeover.

@@ -7,7 +7,7 @@ use crate::{
     rig::{Rig, by_hand},
     unfit::{fit, says},
 };
-use failback::model::Side;
+use failback::model::{Side, seat::SeatReason};
 use std::{fs, net::TcpListener, time::Duration};
 
 #[track_caller]
@@ -55,6 +55,29 @@ fn b13_a_backup_on_which_a_routes_port_is_taken_is_unfit_on_both_nodes() {
     drop(taken);
     fit(&rig.b);
     fit(&rig.a);
+}
+
+#[test]
+fn g6_a_seat_is_not_handed_to_a_node_on_which_its_port_is_taken() {
+    let mut rig = Rig::joined();
+    let taken = rig.lab.on("b", || TcpListener::bind("0.0.0.0:4100").expect("a free port"));
+    let said = rig.b.refuses(&["takeover", "A"]);
+    assert!(said.contains("could not bring up the seat's routes"), "{said}");
+    drop(taken);
+    rig.kill_a();
+    rig.b.until_serves(&rig.a);
+    rig.a_returns();
+    let taken = rig.lab.on("a", || TcpListener::bind("0.0.0.0:4100").expect("a free port"));
+    for node in [&rig.a, &rig.b] {
+        let said = node.refuses(&["reverse", "A"]);
+        assert!(said.contains("could not bring up the seat's routes"), "{said}");
+    }
+    assert!(rig.a.told_of("preflight_failed") > 0);
+    assert_eq!(rig.b.until_serves(&rig.a).reason, SeatReason::HolderSilent, "it was never let go");
+    drop(taken);
+    rig.b.order(&["reverse", "A"]);
+    rig.a.until_serves(&rig.a);
+    rig.until_reached("AGG_P");
 }
 
 /// A failover that a watching node has decided is told as what it is.

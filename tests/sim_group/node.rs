@@ -15,7 +15,12 @@ use failback::{
         },
         suspicion::Path,
     },
-    model::{Epoch, NodeName, Time, group::Heartbeat, group::Role, seat::SeatReason},
+    model::{
+        Epoch, NodeName, Time,
+        group::Heartbeat,
+        group::Role,
+        seat::{SeatReason, SeatRefusal},
+    },
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -252,9 +257,14 @@ impl World {
                 let (wait, incarnation) = (self.chance.millis(10, 700), self.nodes[number].incarnation);
                 self.after(wait, Event::PullEnds { node: number, incarnation, seat, from });
             }
-            Effect::Preflight { seat } => {
-                let (wait, reached) = (self.chance.millis(5, 300), !self.witness_cut[number]);
-                self.tell(number, wait, Input::Preflight { seat, reached });
+            Effect::Preflight { seat, upstreams } => {
+                let wait = self.chance.millis(5, 300);
+                let found = match (self.nodes[number].unable, upstreams && self.witness_cut[number]) {
+                    (true, _) => Err(SeatRefusal::CannotServe),
+                    (_, true) => Err(SeatRefusal::PreflightFailed),
+                    _ => Ok(()),
+                };
+                self.tell(number, wait, Input::Preflight { seat, found });
             }
             Effect::Tell(whom, message) => {
                 let Some(to) = self.number(&whom) else { return };

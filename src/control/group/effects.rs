@@ -25,18 +25,12 @@ use crate::{
     },
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::{Instant, sleep},
-};
+use tokio::sync::{mpsc, oneshot};
 
 /// A witness that is there answers within milliseconds.
 const WITNESS_WAIT: Duration = Duration::from_millis(800);
 /// RFC 5227 waits for seconds; a neighbour on a network that works answers within milliseconds.
 pub(super) const PROBE_WAIT: Duration = Duration::from_millis(250);
-/// A pair that was just copied anew has not passed a check yet: servers that are there pass it well within this time.
-const PREFLIGHT_WAIT: Duration = Duration::from_millis(1500);
-const PREFLIGHT_AGAIN: Duration = Duration::from_millis(50);
 /// Events of an address on their way at most.
 const ADDRESS_EVENTS: usize = 16;
 
@@ -74,21 +68,7 @@ impl Group {
                 });
             }
             Effect::PullNow { seat, from } => self.pull_anew(seat, from),
-            Effect::Preflight { seat } => {
-                let driver = self.driver.clone();
-                self.tasks.spawn(async move {
-                    let began = Instant::now();
-                    loop {
-                        let (reply, reached) = oneshot::channel();
-                        let _stopping = driver.send(SeatOrder::Preflight(seat.clone(), reply)).await;
-                        let reached = reached.await.unwrap_or(Err("the node is stopping".into()));
-                        if reached.is_ok() || began.elapsed() >= PREFLIGHT_WAIT {
-                            return Done::Reached(seat, reached);
-                        }
-                        sleep(PREFLIGHT_AGAIN).await;
-                    }
-                });
-            }
+            Effect::Preflight { seat, upstreams } => self.preflight(seat, upstreams),
             Effect::Tell(to, message) => drop(self.tasks.spawn(tell(Arc::clone(&self.links), to, message))),
             Effect::Dismiss(node) => {
                 let links = Arc::clone(&self.links);

@@ -5,12 +5,14 @@ use crate::{
     control::{
         address::probe::hindrance,
         seats::{Prospects, SeatOrder},
+        sync::Copy,
     },
     model::{
         NodeName, Time,
         alert::{AlertKey, AlertKind},
         causes::chain,
         group::InterfaceAddress,
+        seat::SeatRefusal,
     },
     net::listen,
 };
@@ -19,11 +21,18 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep},
+};
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const SAID_AFTER: Duration = Duration::from_secs(3);
 const ALERT_AFTER: Duration = Duration::from_secs(10);
+
+/// A pair that was just copied anew has not passed a check yet: servers that are there pass it well within this time.
+const PREFLIGHT_WAIT: Duration = Duration::from_millis(1500);
+const PREFLIGHT_AGAIN: Duration = Duration::from_millis(50);
 
 /// Bytes; a takeover writes some kilobytes.
 const LEAST_ROOM: u64 = 64 * 1024;
@@ -48,7 +57,7 @@ pub(super) struct Fitness {
 impl Fitness {
     /// Would an order without `--force` be refused, as no server answers?
     pub(super) fn is_unreached(&self, seat: &NodeName) -> bool {
-        self.found.get(seat).is_some_and(|found| found.unreached)
+        self.found.get(seat).is_some_and(|found| !found.unreached.is_empty())
     }
 
     /// Why nothing can be done with this node's own shared address.
@@ -64,13 +73,15 @@ pub(super) struct Look {
     seats: BTreeMap<NodeName, Found>,
 }
 
-/// What a seat would fail by.
+/// What a seat would fail by, in words.
 #[derive(Debug)]
 struct Found {
-    /// In words.
-    reasons: Vec<String>,
-    /// No server of one of its pairs answers.
-    unreached: bool,
+    /// Its ports and its address can't be had.
+    host: Vec<String>,
+    /// Nothing can be stored.
+    disk: Option<String>,
+    /// Pairs no server of which answers.
+    unreached: Vec<String>,
 }
 
 /// What a seat needs of this node.
@@ -93,15 +104,9 @@ impl Group {
         (self.fitness.looked, self.fitness.looking) = (now, true);
         let (needs, own, driver) = (self.needs(), self.spec.shared_address.clone(), self.driver.clone());
         self.tasks.spawn(async move {
-            let (reply, prospects) = oneshot::channel();
-            let seats = needs.iter().map(|its| its.seat.clone()).collect();
-            let _stopping = driver.send(SeatOrder::Prospects(seats, reply)).await;
-            let prospects = prospects.await.unwrap_or_default();
-            let look = move || {
-                let found = |its: &Needs| (its.seat.clone(), found(its, prospects.get(&its.seat)));
-                Look { own_address: own.as_ref().and_then(hindrance), seats: needs.iter().map(found).collect() }
-            };
-            tokio::task::spawn_blocking(look).await.map_or(Done::Nothing, Done::Looked)
+            let seats = look_at(&driver, needs).await;
+            let own = tokio::task::spawn_blocking(move || own.as_ref().and_then(hindrance)).await;
+            own.map_or(Done::Nothing, |own_address| Done::Looked(Look { own_address, seats }))
         });
         if self.fitness.unarranged.is_some() || !self.fitness.aside.is_empty() {
             self.arrange();
@@ -144,19 +149,39 @@ impl Group {
         };
         let known = self.arranger.known();
         let wanted = known.values().filter(|copy| self.machine.has_use_for(&self.me, &copy.seat) && others(&copy.seat));
-        let needs = wanted.map(|copy| {
-            let address = self.address_of(&copy.seat);
-            let moves = copy.shared_address.filter(|_| address.is_none() && self.spec.takeover.command.is_empty());
-            Needs {
-                seat: copy.seat.clone(),
-                address,
-                state_dir: self.state_dir.clone(),
-                lacks: moves.map(|moves| {
-                    format!("the seat's address is {moves}, and this node has no group.shared_address to say on which interface")
-                }),
+        wanted.map(|copy| self.needs_of(copy)).collect()
+    }
+
+    fn needs_of(&self, copy: &Copy) -> Needs {
+        let address = self.address_of(&copy.seat);
+        let moves = copy.shared_address.filter(|_| address.is_none() && self.spec.takeover.command.is_empty());
+        Needs {
+            seat: copy.seat.clone(),
+            address,
+            state_dir: self.state_dir.clone(),
+            lacks: moves.map(|moves| {
+                format!(
+                    "the seat's address is {moves}, and this node has no group.shared_address to say on which interface"
+                )
+            }),
+        }
+    }
+
+    /// Looks whether the seat could be served here.
+    pub(super) fn preflight(&mut self, seat: NodeName, upstreams: bool) {
+        let needs = self.arranger.known().get(&seat).map(|copy| self.needs_of(copy));
+        let driver = self.driver.clone();
+        self.tasks.spawn(async move {
+            if let Some(needs) = needs {
+                let found = look_at(&driver, vec![needs]).await;
+                let host: Vec<String> = found.into_values().flat_map(|found| found.host).collect();
+                if !host.is_empty() {
+                    return Done::Preflight(seat, Err((SeatRefusal::CannotServe, host.join("; "))));
+                }
             }
+            let reached = if upstreams { reached(&driver, &seat).await } else { Ok(()) };
+            Done::Preflight(seat, reached.map_err(|why| (SeatRefusal::PreflightFailed, why)))
         });
-        needs.collect()
     }
 
     /// The seats that could not be served here.
@@ -164,7 +189,14 @@ impl Group {
         let whole = self.fitness.unarranged.as_ref().map(|why| format!("what was copied can't be run here: {why}"));
         let doubt = |(seat, found): (&NodeName, &Found)| {
             let part = self.fitness.aside.get(seat).map(|why| format!("what was copied can't be run here: {why}"));
-            let reasons: Vec<&str> = whole.iter().chain(&part).chain(&found.reasons).map(String::as_str).collect();
+            let reasons: Vec<&str> = whole
+                .iter()
+                .chain(&part)
+                .chain(&found.host)
+                .chain(&found.disk)
+                .chain(&found.unreached)
+                .map(String::as_str)
+                .collect();
             let could_not = format!("{} could not take over seat {seat}", self.me);
             (!reasons.is_empty()).then(|| Doubt {
                 key: unfit(&self.me, seat),
@@ -192,16 +224,42 @@ pub(super) fn unfit(node: &NodeName, seat: &NodeName) -> AlertKey {
     AlertKey::about(AlertKind::StandbyUnfit, Some(format!("seat {seat} on {node}")))
 }
 
+/// What each seat would fail by.
+async fn look_at(driver: &mpsc::Sender<SeatOrder>, needs: Vec<Needs>) -> BTreeMap<NodeName, Found> {
+    let (reply, prospects) = oneshot::channel();
+    let seats = needs.iter().map(|its| its.seat.clone()).collect();
+    let _stopping = driver.send(SeatOrder::Prospects(seats, reply)).await;
+    let prospects = prospects.await.unwrap_or_default();
+    let look = move || {
+        let found = |its: Needs| (its.seat.clone(), found(&its, prospects.get(&its.seat)));
+        needs.into_iter().map(found).collect()
+    };
+    tokio::task::spawn_blocking(look).await.unwrap_or_default()
+}
+
+/// A server that is being checked for the first time has a moment to answer.
+async fn reached(driver: &mpsc::Sender<SeatOrder>, seat: &NodeName) -> Result<(), String> {
+    let began = Instant::now();
+    loop {
+        let (reply, reached) = oneshot::channel();
+        let _stopping = driver.send(SeatOrder::Preflight(seat.clone(), reply)).await;
+        let reached = reached.await.unwrap_or(Err("the node is stopping".into()));
+        if reached.is_ok() || began.elapsed() >= PREFLIGHT_WAIT {
+            return reached;
+        }
+        sleep(PREFLIGHT_AGAIN).await;
+    }
+}
+
 /// Looks at the host. Blocks; must be called within a runtime.
 fn found(needs: &Needs, prospects: Option<&Prospects>) -> Found {
-    let unreached: Vec<String> = prospects.map(|prospects| prospects.unreached.clone()).unwrap_or_default();
-    let is_unreached = !unreached.is_empty();
     let listens = prospects.into_iter().flat_map(|prospects| &prospects.listens);
     let taken =
         listens.filter_map(|(route, address)| Some(format!("route {route}: {}", chain(&listen::hindrance(*address)?))));
     let address = needs.address.as_ref().and_then(hindrance);
-    let lacks = needs.lacks.iter().cloned().chain(address).chain(no_room(&needs.state_dir));
-    Found { reasons: lacks.chain(taken).chain(unreached).collect(), unreached: is_unreached }
+    let lacks = needs.lacks.iter().cloned().chain(address);
+    let unreached = prospects.map(|prospects| prospects.unreached.clone()).unwrap_or_default();
+    Found { host: lacks.chain(taken).collect(), disk: no_room(&needs.state_dir), unreached }
 }
 
 /// A takeover has to be stored before it is acted on.

@@ -143,11 +143,11 @@ impl Group {
             Done::Parted(node) => self.member_left(node),
             Done::Taken(seat, revision) => self.input(Input::Synced { seat, revision }),
             Done::Behind(seat) => self.pull_soon(seat),
-            Done::Reached(seat, reached) => {
-                if let Err(why) = &reached {
+            Done::Preflight(seat, found) => {
+                if let Err((_, why)) = &found {
                     self.event("preflight_failed", true, format!("seat {seat} can't be served from here: {why}"));
                 }
-                self.input(Input::Preflight { seat, reached: reached.is_ok() });
+                self.input(Input::Preflight { seat, found: found.map_err(|(why, _)| why) });
             }
             Done::Pushed { receipts, results, seats } => self.pushed(receipts, results, &seats),
             Done::WrittenDown(written) => self.written_down(written),

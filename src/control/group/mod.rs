@@ -61,7 +61,7 @@ use crate::{
         alert::Alert,
         group::GroupSpec,
         revision::Revision,
-        seat::Suspicion,
+        seat::{SeatRefusal, Suspicion},
         view::{
             OrderAnswer,
             group::{GroupView, SyncView},
@@ -106,7 +106,7 @@ enum Done {
     Parted(NodeName),
     Taken(NodeName, u64),
     Behind(NodeName),
-    Reached(NodeName, Result<(), String>),
+    Preflight(NodeName, Result<(), (SeatRefusal, String)>),
     Pushed {
         receipts: Vec<(PairName, Receipt)>,
         results: Vec<(NodeName, NodeName, bool)>,

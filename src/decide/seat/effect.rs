@@ -60,10 +60,12 @@ pub enum Effect {
         /// From whom.
         from: NodeName,
     },
-    /// Are the seat's upstreams reached from here (`G12`)?
+    /// Could the seat be served here: are its addresses and ports to be had, and are its upstreams reached (`G12`)?
     Preflight {
         /// Which.
         seat: NodeName,
+        /// Do its upstreams count?
+        upstreams: bool,
     },
     /// Send this over the peer link, once; if it is lost, time runs out on either side.
     Tell(NodeName, Message),

@@ -3,6 +3,7 @@
 //! ```text
 //!   taker                        holder
 //!     │ ◀──────── Come ──────────── │   (if the order was given to the holder)
+//!     │ looks whether it could      │
 //!     │ pulls what changed          │
 //!     │ tries its own disk          │
 //!     │ ───────── Want ───────────▶ │
@@ -98,7 +99,7 @@ impl NodeMachine {
         };
         let work = Work::new(now, None, order, seat.clone(), reason).adopting(adopt);
         self.work = Some(Work { inviter: Some(from.clone()), ..work });
-        self.begin_pull(now, &seat);
+        self.begin_preflight(now, &seat);
     }
 
     /// Another node asks for a seat that this one holds.

@@ -9,6 +9,7 @@ use crate::{
     model::{
         NodeName,
         group::{Heartbeat, Role},
+        seat::SeatRefusal,
     },
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -65,12 +66,12 @@ pub enum Input {
         /// A copy came, and could not be taken; else nobody answered.
         came: bool,
     },
-    /// What became of [`super::effect::Effect::Preflight`]: are the seat's upstreams reached from here, TLS included (`G12`)?
+    /// What became of [`super::effect::Effect::Preflight`].
     Preflight {
         /// Of which seat.
         seat: NodeName,
-        /// Did all that must be reached answer?
-        reached: bool,
+        /// Nothing stands against it, or this does.
+        found: Result<(), SeatRefusal>,
     },
     /// A peer sent a message over the peer link.
     Told(NodeName, Message),

@@ -38,7 +38,7 @@ impl NodeMachine {
             Input::Left(name) => self.left(&name),
             Input::Synced { seat, revision } => self.was_synced(now, seat, revision),
             Input::SyncFailed { seat, came } => self.sync_failed(now, &seat, came),
-            Input::Preflight { seat, reached } => self.preflight(now, &seat, reached),
+            Input::Preflight { seat, found } => self.preflight(now, &seat, found),
             Input::Told(name, message) => self.told(now, &name, message),
             Input::Gone(name) => self.gone(now, &name),
             Input::ServeFailed(name) => self.serve_failed(now, &name),

@@ -2,7 +2,7 @@
 
 use super::{
     NodeMachine,
-    effect::{Effect, Verdict},
+    effect::Verdict,
     input::Order,
     state::{Phase, Seat},
     work::{Step, Work},
@@ -87,9 +87,7 @@ impl NodeMachine {
         let order = Order::Takeover { seat: name.clone(), force };
         self.work = Some(Work::new(now, ticket, order, name.clone(), reason));
         if !force {
-            self.begin_step(now, Step::Preflight);
-            self.effects.push_back(Effect::Preflight { seat: name.clone() });
-            self.fails_with(SeatRefusal::PreflightFailed);
+            self.begin_preflight(now, name);
         } else if self.who_can_give(now, name).is_some() {
             // Even then it is handed over, if its holder can.
             self.ask_holder(now);
@@ -151,14 +149,14 @@ impl NodeMachine {
         if *with == self.me { self.fetch(now, work) } else { self.invite(now, work, with) }
     }
 
-    /// Pulls the seat from its holder, also from one that can't serve it, then asks for it.
+    /// If the seat could be served here, pulls it from its holder, also from one that can't serve it, then asks for it.
     pub(super) fn fetch(&mut self, now: Time, work: Work) -> Begun {
         if self.who_can_give(now, &work.seat).is_none() {
             return refused(SeatRefusal::HolderNotHeard);
         }
         let seat = work.seat.clone();
         self.work = Some(work);
-        self.begin_pull(now, &seat);
+        self.begin_preflight(now, &seat);
         Ok(())
     }
 

@@ -38,7 +38,7 @@ struct World {
     others: BTreeMap<NodeName, Other>,
     witness: bool,
     owner: Owner,
-    preflight: bool,
+    preflight: Result<(), SeatRefusal>,
     disk_full: bool,
     notes: Vec<Note>,
     answers: Vec<Verdict>,
@@ -128,7 +128,7 @@ impl World {
             others: peers.iter().map(|(name, role)| ((*name).into(), other(*role))).collect(),
             witness: true,
             owner: Owner::Nobody,
-            preflight: true,
+            preflight: Ok(()),
             disk_full: false,
             notes: Vec::new(),
             answers: Vec::new(),
@@ -221,7 +221,9 @@ impl World {
             Effect::AskWitnesses(id) => (None, Some(Input::Witnesses(id, self.witness))),
             Effect::ProbeAddress(id, _) => (Some("probe"), Some(Input::Probed(id, self.owner))),
             Effect::PullNow { seat, .. } => (Some("pull"), Some(Input::Synced { seat, revision: 7 })),
-            Effect::Preflight { seat } => (Some("preflight"), Some(Input::Preflight { seat, reached: self.preflight })),
+            Effect::Preflight { seat, .. } => {
+                (Some("preflight"), Some(Input::Preflight { seat, found: self.preflight }))
+            }
             Effect::Tell(whom, message) => {
                 self.told.push((whom, message));
                 (Some("tell"), None)

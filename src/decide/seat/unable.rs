@@ -4,9 +4,9 @@
 
 use super::{
     NodeMachine,
-    effect::{Effect, Message, Note},
+    effect::{Message, Note},
     input::Order,
-    work::{Step, Work},
+    work::Work,
 };
 use crate::model::{
     NodeName, Time,
@@ -91,9 +91,7 @@ impl NodeMachine {
                 let order = Order::Takeover { seat: seat.clone(), force: false };
                 let work = Work::new(now, None, order, seat.clone(), SeatReason::HolderUnable);
                 self.work = Some(Work { inviter: Some(from.clone()), ..work });
-                self.begin_step(now, Step::Preflight);
-                self.fails_with(SeatRefusal::PreflightFailed);
-                return self.effects.push_back(Effect::Preflight { seat });
+                return self.begin_preflight(now, &seat);
             }
         };
         self.tell(from, Message::Refuse { seat, ask: super::AskId(0), why });

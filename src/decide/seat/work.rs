@@ -48,7 +48,7 @@ pub(super) struct Work {
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The answer of the seat's upstreams.
+    /// Whether it could be served here.
     Preflight,
     /// What changed at the holder.
     Pull,
@@ -118,8 +118,7 @@ impl NodeMachine {
     }
 
     fn is_orphaned(&self, now: Time, seat: &NodeName) -> bool {
-        let takes = |work: &Work| matches!(work.order, Order::Takeover { .. });
-        self.work.as_ref().is_some_and(takes) && self.who_can_give(now, seat).is_none()
+        self.is_takeover() && self.who_can_give(now, seat).is_none()
     }
 
     /// Nobody answers: it is soon shown that nobody holds the seat, or somebody is heard.
@@ -208,7 +207,7 @@ impl NodeMachine {
         self.tell(&holder, Message::Want { seat, ask, adopt });
     }
 
-    pub(super) fn begin_pull(&mut self, now: Time, seat: &NodeName) {
+    fn begin_pull(&mut self, now: Time, seat: &NodeName) {
         self.begin_step(now, Step::Pull);
         self.fails_with(SeatRefusal::SyncFailed);
         self.pull(now, seat);
@@ -236,15 +235,28 @@ impl NodeMachine {
         self.refuse(SeatRefusal::SyncFailed);
     }
 
-    pub(super) fn preflight(&mut self, now: Time, seat: &NodeName, reached: bool) {
+    /// Looks first whether it could be served here: nobody lets go for a node that would have to give the seat back. Upstreams count for a takeover,
+    /// which `--force` overrides.
+    pub(super) fn begin_preflight(&mut self, now: Time, seat: &NodeName) {
+        self.begin_step(now, Step::Preflight);
+        self.fails_with(SeatRefusal::PreflightFailed);
+        let upstreams = self.is_takeover();
+        self.effects.push_back(Effect::Preflight { seat: seat.clone(), upstreams });
+    }
+
+    fn is_takeover(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| matches!(work.order, Order::Takeover { .. }))
+    }
+
+    pub(super) fn preflight(&mut self, now: Time, seat: &NodeName, found: Result<(), SeatRefusal>) {
         let awaited = |work: &&Work| work.seat == *seat && work.step == Step::Preflight;
         if self.work.as_ref().filter(awaited).is_none() {
             return;
         }
-        if !reached {
-            return self.refuse(SeatRefusal::PreflightFailed);
+        if let Err(why) = found {
+            return self.refuse(why);
         }
-        if self.who_can_give(now, seat).is_some() {
+        if self.who_can_give(now, seat).is_some() || !self.is_takeover() {
             // What changed is pulled while the holder still serves: without it, nobody lets go.
             self.begin_pull(now, seat);
         } else {

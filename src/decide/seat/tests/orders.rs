@@ -22,7 +22,7 @@ fn g3_a_takeover_needs_role_state_sync_and_preflight_each_with_its_own_refusal()
     assert_eq!(world.refusal(), SeatRefusal::NoSuchSeat);
 
     let mut world = World::backup(true);
-    world.preflight = false;
+    world.preflight = Err(SeatRefusal::PreflightFailed);
     world.order(takeover(false));
     assert_eq!(world.refusal(), SeatRefusal::PreflightFailed);
 
@@ -104,13 +104,25 @@ fn g4_after_a_takeover_the_states_change_and_the_roles_stay() {
 fn g6_reverse_pulls_first_then_asks_and_serves_under_a_new_epoch() {
     let mut world = displaced();
     world.order(Order::Reverse { seat: ALPHA.into() });
-    assert_eq!(world.done, ["pull", "persist", "tell"]);
+    assert_eq!(world.done, ["preflight", "pull", "persist", "tell"]);
     let Some((_, Message::Want { seat, ask, adopt: false })) = world.told.pop() else { panic!("it was not asked") };
     world.other(BRAVO).claims = vec![claim(ALPHA, 2, false)];
     world.input(Input::Told(BRAVO.into(), Message::Grant { seat, ask, epoch: Epoch(3), revision: 7 }));
     world.run(1.0);
     assert_eq!((world.served.as_slice(), world.machine.state()), (&[Epoch(3)][..], NodeStateName::Online));
     assert!(world.machine.seats().all(|(_, seat)| !seat.degraded));
+}
+
+#[test]
+fn g6_a_node_that_could_not_bring_its_seat_up_asks_nobody_for_it() {
+    let mut world = displaced();
+    world.preflight = Err(SeatRefusal::CannotServe);
+    world.order(Order::Reverse { seat: ALPHA.into() });
+    assert_eq!((world.refusal(), world.done.as_slice()), (SeatRefusal::CannotServe, &["preflight"][..]));
+    // Whoever gave the order to the holder learns it, too.
+    world.input(Input::Told(BRAVO.into(), Message::Come { seat: ALPHA.into(), adopt: false, unable: false }));
+    let Some((_, Message::Refuse { why, .. })) = world.told.pop() else { panic!("it was not refused") };
+    assert_eq!(why, SeatRefusal::CannotServe);
 }
 
 #[test]

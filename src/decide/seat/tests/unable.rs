@@ -103,7 +103,7 @@ fn g6_a_seat_that_its_holder_cannot_serve_can_be_given_back() {
     world.run(1.0);
     world.forget();
     world.order(Order::Reverse { seat: ALPHA.into() });
-    assert_eq!(world.done, ["pull", "persist", "tell"]);
+    assert_eq!(world.done, ["preflight", "pull", "persist", "tell"]);
     assert!(matches!(world.told.pop(), Some((_, Message::Want { .. }))));
 
     let mut world = World::successor();
