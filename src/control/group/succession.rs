@@ -134,7 +134,10 @@ impl Group {
                 "seat {seat} is {home}'s own, which is silent: there is no redundancy until it is back and `failback reverse {seat}` \
                  is ordered, or another takes its place (`failback replace {seat} --with NODE`)"
             ))
-        } else if *home == self.me && self.machine.is_served_elsewhere(now, seat) {
+        } else if *home == self.me
+            && self.machine.is_served_elsewhere(now, seat)
+            && self.machine.stranger_that_holds(now, seat).is_none()
+        {
             Some(format!(
                 "{holder} serves seat {seat}, which is this node's own: `failback reverse {seat}` takes it back"
             ))

@@ -40,6 +40,8 @@ struct World {
     owner: Owner,
     preflight: Result<(), SeatRefusal>,
     disk_full: bool,
+    /// A pull fails: a copy came that could not be taken, or nobody answers.
+    pull_fails: Option<bool>,
     notes: Vec<Note>,
     answers: Vec<Verdict>,
     told: Vec<(NodeName, Message)>,
@@ -130,6 +132,7 @@ impl World {
             owner: Owner::Nobody,
             preflight: Ok(()),
             disk_full: false,
+            pull_fails: None,
             notes: Vec::new(),
             answers: Vec::new(),
             told: Vec::new(),
@@ -220,7 +223,10 @@ impl World {
             Effect::LetGo { seat } => (Some("let go"), Some(Input::Gone(seat))),
             Effect::AskWitnesses(id) => (None, Some(Input::Witnesses(id, self.witness))),
             Effect::ProbeAddress(id, _) => (Some("probe"), Some(Input::Probed(id, self.owner))),
-            Effect::PullNow { seat, .. } => (Some("pull"), Some(Input::Synced { seat, revision: 7 })),
+            Effect::PullNow { seat, .. } => match self.pull_fails {
+                Some(came) => (Some("pull"), Some(Input::SyncFailed { seat, came })),
+                None => (Some("pull"), Some(Input::Synced { seat, revision: 7 })),
+            },
             Effect::Preflight { seat, .. } => {
                 (Some("preflight"), Some(Input::Preflight { seat, found: self.preflight }))
             }

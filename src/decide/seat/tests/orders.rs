@@ -37,6 +37,27 @@ fn g3_a_takeover_needs_role_state_sync_and_preflight_each_with_its_own_refusal()
 }
 
 #[test]
+fn g3_a_holder_that_dies_while_it_is_pulled_from_stands_in_no_takeovers_way() {
+    // Input: the order is given while the holder is heard, and nobody answers the pull. Output: it is asked for a proof, and served.
+    let mut world = World::backup(false);
+    world.pull_fails = Some(false);
+    world.silence(ALPHA);
+    world.order(takeover(false));
+    world.run(4.5);
+    assert_eq!((world.served.as_slice(), world.answers.len()), (&[Epoch(2)][..], 1));
+    // One that is alive and can't be reached keeps it.
+    let mut world = World::backup(false);
+    world.pull_fails = Some(false);
+    world.order(takeover(false));
+    world.run(6.0);
+    assert_eq!((world.refusal(), world.served.len()), (SeatRefusal::NoAnswer, 0));
+    let mut world = World::backup(false);
+    world.pull_fails = Some(true);
+    world.order(takeover(false));
+    assert_eq!((world.refusal(), world.served.len()), (SeatRefusal::SyncFailed, 0));
+}
+
+#[test]
 fn g3_force_overrides_and_is_audited() {
     let peers = [(ALPHA, Role::Primary)];
     let mut world = World::start(BRAVO, Role::Backup, true, Stored::Nothing, &peers, &[ALPHA]);
