@@ -8,6 +8,9 @@ const MAX_PAST: usize = 8;
 /// A path is late after so many heartbeats.
 pub(super) const LATE: u32 = 3;
 
+/// For so long after a heartbeat by the peer link no beacon can say that another run of its process has begun.
+const LINK_SPEAKS: Duration = Duration::from_secs(1);
+
 /// The two paths by which a peer is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Path {
@@ -25,6 +28,8 @@ pub struct Hearing {
     link: Way,
     beacon: Way,
     boot: Option<u64>,
+    /// The peer link said so: by it nobody but the node itself can speak, while any node with the pairing key can send beacons.
+    by_link: bool,
     /// Runs that are over: what still arrives of them is no news.
     past: Vec<u64>,
     sequence: u64,
@@ -54,21 +59,21 @@ impl Hearing {
     #[must_use]
     pub fn new(now: Time) -> Self {
         let (link, beacon) = (Way::default(), Way::default());
-        Self { since: now, link, beacon, boot: None, past: Vec::new(), sequence: 0, gone: false }
+        Self { since: now, link, beacon, boot: None, by_link: false, past: Vec::new(), sequence: 0, gone: false }
     }
 
     /// A heartbeat came.
     pub fn hear(&mut self, now: Time, path: Path, boot: u64, sequence: u64) -> Worth {
-        if self.past.contains(&boot) {
-            return Worth::Nothing;
-        }
+        let linked = path == Path::PeerLink;
         if self.boot != Some(boot) {
-            self.past.extend(self.boot.replace(boot));
-            if self.past.len() > MAX_PAST {
-                self.past.remove(0);
+            let known_as_over = self.past.contains(&boot);
+            let is_over = if linked { known_as_over && self.by_link } else { known_as_over || self.is_on_link(now) };
+            if is_over {
+                return Worth::Nothing;
             }
-            (self.link.sequence, self.beacon.sequence, self.sequence) = (0, 0, 0);
+            self.turn_to(boot, linked);
         }
+        self.by_link |= linked;
         let way = match path {
             Path::PeerLink => &mut self.link,
             Path::Beacon => &mut self.beacon,
@@ -83,6 +88,23 @@ impl Hearing {
         }
         self.sequence = sequence;
         Worth::News
+    }
+
+    /// Another run of its process. What only beacons spoke of is not over when the link speaks of another one: it may be the next.
+    fn turn_to(&mut self, boot: u64, linked: bool) {
+        self.past.retain(|past| *past != boot);
+        let over = self.boot.replace(boot).filter(|_| self.by_link || !linked);
+        self.past.extend(over);
+        if self.past.len() > MAX_PAST {
+            self.past.remove(0);
+        }
+        (self.link.sequence, self.beacon.sequence, self.sequence) = (0, 0, 0);
+        self.by_link = false;
+    }
+
+    /// Does its link say which run is the present one?
+    fn is_on_link(&self, now: Time) -> bool {
+        self.by_link && self.link.last.is_some_and(|last| now.since(last) < LINK_SPEAKS)
     }
 
     /// The connection was lost. Not a sign of death, but no sign of life either.
@@ -189,6 +211,30 @@ mod tests {
         assert_eq!(hearing.hear(at(300), Path::PeerLink, 8, 1), Worth::Life);
         assert_eq!(hearing.hear(at(400), Path::PeerLink, 8, 1), Worth::Nothing);
         assert_eq!(hearing.silent_since(), at(300));
+    }
+
+    #[test]
+    fn another_node_with_the_same_name_deafens_nobody() {
+        let mut hearing = Hearing::new(at(0));
+        assert_eq!(hearing.hear(at(100), Path::PeerLink, 3, 50), Worth::News);
+        assert_eq!(hearing.hear(at(200), Path::Beacon, 9, 1), Worth::Nothing, "its link speaks");
+        hearing.link_lost();
+        assert_eq!(hearing.hear(at(300), Path::Beacon, 9, 2), Worth::News, "it may have been started again");
+        assert_eq!(hearing.hear(at(400), Path::PeerLink, 3, 51), Worth::News, "it was not");
+        assert_eq!(hearing.hear(at(500), Path::Beacon, 3, 52), Worth::News);
+        assert_eq!(hearing.hear(at(600), Path::Beacon, 9, 3), Worth::Nothing);
+    }
+
+    #[test]
+    fn what_was_on_its_way_when_a_process_ended_keeps_the_next_one_from_nothing() {
+        let mut hearing = Hearing::new(at(0));
+        hearing.hear(at(100), Path::PeerLink, 7, 50);
+        hearing.link_lost();
+        assert_eq!(hearing.hear(at(200), Path::Beacon, 8, 1), Worth::News);
+        hearing.hear(at(201), Path::PeerLink, 7, 51);
+        assert_eq!(hearing.hear(at(300), Path::PeerLink, 8, 2), Worth::News);
+        assert_eq!(hearing.hear(at(301), Path::PeerLink, 7, 52), Worth::Nothing);
+        assert_eq!(hearing.hear(at(400), Path::Beacon, 8, 3), Worth::News);
     }
 
     #[test]

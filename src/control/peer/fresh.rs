@@ -39,16 +39,13 @@ impl Freshness {
             return Heard::Stale;
         }
         self.0.insert((node.clone(), path), now);
-        if !another_run {
-            return Heard::New;
-        }
         if path == HeartbeatPath::Link {
             let beacon = self.0.entry((node.clone(), HeartbeatPath::Beacon)).or_insert((now.0, 0));
             if beacon.0 != now.0 {
                 *beacon = (now.0, 0);
             }
         }
-        Heard::NewRun
+        if another_run { Heard::NewRun } else { Heard::New }
     }
 
     /// Is this beacon of a node that is not joined with this one news? There is room for some such nodes, and no more.
@@ -92,6 +89,11 @@ mod tests {
         assert_eq!(fresh.hear(&node, Link, (2, 1), 0), Heard::Stale);
         assert_eq!(fresh.hear(&node, Beacon, (2, 2), 0), Heard::New);
         assert_eq!(fresh.hear(&node, Beacon, (2, 2), 0), Heard::Stale);
+        // Another machine has its name and the pairing key.
+        assert_eq!(fresh.hear(&node, Beacon, (9, 1), 0), Heard::NewRun);
+        assert_eq!(fresh.hear(&node, Beacon, (2, 3), 0), Heard::Stale);
+        assert_eq!(fresh.hear(&node, Link, (2, 4), 0), Heard::New);
+        assert_eq!(fresh.hear(&node, Beacon, (2, 5), 0), Heard::New, "what its link says goes before");
         fresh.forget(&node);
         assert_eq!(fresh.hear(&node, Beacon, (1, 1), 1), Heard::NewRun);
     }
