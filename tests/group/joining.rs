@@ -2,11 +2,14 @@
 //! need other versions or groups is in `tests/peer/joining.rs`.
 
 use crate::{
-    common::{eventually, within},
-    node::Wishes,
+    common::{eventually, proxy::PAIR, throughout, within},
+    node::{Node, Wishes},
     rig::Rig,
 };
-use failback::model::group::{NodeStateName, Role};
+use failback::model::{
+    group::{NodeStateName, Role},
+    seat::Suspicion,
+};
 use std::{fs, time::Duration};
 
 /// Also: the first sync is a matter of seconds (`B3`), and one page lists who is who (`G11`).
@@ -88,6 +91,48 @@ fn b5_leaving_removes_from_the_backup_what_came_from_the_primary() {
     assert_eq!(rig.serves().as_deref(), Some("AGG_P"), "clients notice nothing");
 }
 
+/// A backup node may be the one that its seat is called by: the seat was given to another.
+#[test]
+fn b5_b14_a_node_that_left_has_no_copy_of_the_seat_that_is_called_by_its_name_either() {
+    let rig = Rig::joined();
+    rig.a.order(&["group", "role", "backup"]);
+    rig.b.until_serves(&rig.a);
+    rig.synced_from_b(&rig.a);
+    rig.a.order(&["group", "leave"]);
+    eventually("nothing of it is left", || rig.a.proxy.admin.status().pairs.is_empty().then_some(()));
+    assert!(!rig.a.proxy.dir().join("state/seats/A.json").exists());
+    rig.b.order(&["switch", PAIR, "--to", "backup"]);
+    rig.until_reached("AGG_B");
+    rig.b.order(&["group", "join", &rig.a.peer(), "--reverse", &rig.b.peer()]);
+    rig.synced_from_b(&rig.a);
+    assert_eq!(&*rig.a.proxy.pair().active_upstream, "AGG_B", "it knows the side that the pair is on now");
+}
+
+#[test]
+fn b16_a_refused_join_of_a_node_with_a_members_name_deafens_nobody_to_the_member() {
+    let rig = Rig::joined();
+    let mut twin = Node::prepare(&rig.lab, "C", "10.77.0.23", "backup", "", &Wishes::default());
+    let text = fs::read_to_string(twin.proxy.config()).expect("a file");
+    fs::write(twin.proxy.config(), text.replace("name = \"C\"", "name = \"B\"")).expect("a file");
+    // Its process was started more often than B's.
+    for _ in 0..3 {
+        twin.launch();
+        twin.proxy.kill();
+    }
+    twin.launch();
+    let refused = rig.a.refuses(&["group", "join", &twin.peer(), "--reverse", &rig.a.peer()]);
+    assert!(refused.contains("by the name B"), "{refused}");
+    throughout(Duration::from_secs(5), "B is heard", || {
+        rig.a
+            .row(&rig.b)
+            .is_some_and(|row| row.state == NodeStateName::Standby && row.suspicion != Some(Suspicion::Red))
+    });
+    rig.b.order(&["takeover", "A"]);
+    rig.b.until_serves(&rig.a);
+    rig.a.order(&["reverse", "A"]);
+    rig.a.until_serves(&rig.a);
+}
+
 #[test]
 fn b5_who_holds_a_seat_that_others_protect_does_not_leave() {
     let rig = Rig::joined();
@@ -107,7 +152,7 @@ fn b3_g9_sync_now_forces_one_and_its_time_is_shown_and_b4_otherwise_the_interval
     let by_hand = Wishes { sync: "interval = \"0s\"", ..Wishes::default() };
     let rig = Rig::joined_with(&Wishes::default(), &by_hand);
     let first = last(&rig).expect("a first one");
-    crate::common::throughout(Duration::from_secs(3), "none by itself", || last(&rig).as_ref() == Some(&first));
+    throughout(Duration::from_secs(3), "none by itself", || last(&rig).as_ref() == Some(&first));
     // The shown time counts whole seconds, so this one is later.
     rig.b.order(&["sync"]);
     eventually("one was forced", || (last(&rig)? > first).then_some(()));

@@ -19,7 +19,7 @@ use crate::{
     model::{
         HostPort, NodeName,
         causes::chain,
-        group::HeartbeatPath,
+        group::{HeartbeatPath, Role},
         view::{OrderAnswer, ReloadAnswer},
     },
     net::dial::{DialError, FirstWord, dial},
@@ -312,6 +312,7 @@ impl Group {
     pub(super) fn what_came_from(&mut self, nodes: &[NodeName]) -> Vec<NodeName> {
         let serving = self.served();
         let known = self.arranger.known();
+        let is_own = |seat: &NodeName| *seat == self.me && self.machine.role() == Role::Primary;
         // A seat may have become another's, who is not parted from.
         let members = self.others();
         let stays = |home: &NodeName| !nodes.contains(home) && members.contains(home);
@@ -320,11 +321,9 @@ impl Group {
             .filter(|copy| nodes.contains(&copy.seat) || nodes.contains(&copy.by))
             .filter(|copy| !self.machine.seats().any(|(seat, its)| *seat == copy.seat && stays(&its.home)))
             .map(|copy| copy.seat.clone())
-            .filter(|seat| *seat != self.me && !serving.contains(seat))
+            .filter(|seat| !is_own(seat) && !serving.contains(seat))
             .collect();
-        for seat in &gone {
-            self.pulls.forget_seat(seat);
-        }
+        gone.iter().for_each(|seat| self.pulls.forget_seat(seat));
         gone
     }
 }

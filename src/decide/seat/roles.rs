@@ -134,7 +134,8 @@ impl NodeMachine {
         }
         let me = &self.me;
         self.seats.retain(|name, seat| name == me && seat.home == *me);
-        self.synced.retain(|name, _| name == me);
+        // A backup node has copied the seat that is called by its name, too: it is another node's.
+        self.synced.retain(|name, _| name == me && self.role == Role::Primary);
         self.peers.clear();
         self.dirty = true;
         Verdict::Done("this node is in no group; what it had pulled is to be removed".into())
