@@ -58,14 +58,14 @@ pub fn load_again(path: &Path) -> Result<Config, ConfigErrors> {
     parsed(&text_of(path)?, path, Whose::Nodes)
 }
 
-/// The text of such a file, if nothing is wrong with it.
+/// The text of such a file, if nothing is wrong with it, and what is doubtful in it.
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn read_again(path: &Path) -> Result<String, ConfigErrors> {
+pub fn read_again(path: &Path) -> Result<(String, Vec<Finding>), ConfigErrors> {
     let text = text_of(path)?;
-    parsed(&text, path, Whose::Nodes)?;
-    Ok(text)
+    let doubts = parsed(&text, path, Whose::Nodes)?.warnings;
+    Ok((text, doubts))
 }
 
 fn text_of(path: &Path) -> Result<String, ConfigErrors> {

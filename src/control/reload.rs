@@ -8,9 +8,9 @@ use super::{
     tls::{Loaded, Trouble},
 };
 use crate::{
-    config::{self, Config, RouteConfig},
+    config::{self, Config, Finding, RouteConfig},
     decide::identity::Former,
-    model::{HostPort, PairName, RouteName, causes::chain, spec::PairSpec},
+    model::{HostPort, PairName, RouteName, causes::chain, group::GroupSpec, spec::PairSpec},
     net::listen::{Presence, bind_set_to},
 };
 use std::{
@@ -104,8 +104,9 @@ pub fn plan(running: &Running, force: bool) -> Result<Plan, OrderError> {
     let config =
         config::load_again(&running.config.source).map_err(|errors| OrderError::BadConfig(errors.to_string()))?;
     let objections = if force { Vec::new() } else { moved_servers(running, &config) };
+    let doubts = doubts_in_words(&config.warnings);
     let plan = plan_for(running, config, (Presence::Now, Files::Anew), &|_| true, objections)?;
-    Ok(Plan { force, ..plan })
+    Ok(Plan { force, changes: [plan.changes, doubts].concat(), ..plan })
 }
 
 /// What it takes to run `config` instead; its routes that `opens` are listened on. Servers may be swapped: whoever asks has copied
@@ -166,6 +167,14 @@ fn plan_for(
     Ok(Plan { config, listeners, tls, troubles: kept, tokens, changes, force: true })
 }
 
+/// What `check` would warn of, a sentence each.
+#[must_use]
+pub fn doubts_in_words(doubts: &[Finding]) -> Vec<String> {
+    let words =
+        |doubt: &Finding| format!("warning: line {}: {}: {}; {}", doubt.line, doubt.key, doubt.reason, doubt.mend);
+    doubts.iter().map(words).collect()
+}
+
 /// What can't change while the process lives.
 fn fixed_settings(old: &Config, new: &Config) -> Vec<String> {
     let settings = [
@@ -175,12 +184,19 @@ fn fixed_settings(old: &Config, new: &Config) -> Vec<String> {
         ("node.busy_poll", old.node.busy_poll != new.node.busy_poll),
         ("admin.listen", old.admin.listen != new.admin.listen),
         ("metrics.listen", old.metrics != new.metrics),
-        ("group", old.group != new.group),
+        ("group", is_another_group(old, new)),
     ];
     let changed = settings.iter().filter(|(_, changed)| *changed);
     changed
         .map(|(key, _)| format!("{key} can't be changed by a reload; restart the node, or undo the change"))
         .collect()
+}
+
+/// The role in the file counts at a node's first start, and may be put right.
+fn is_another_group(old: &Config, new: &Config) -> bool {
+    let role = |group: &GroupSpec| old.group.as_ref().map_or(group.role, |old| old.role);
+    let alike = new.group.clone().map(|group| GroupSpec { role: role(&group), ..group });
+    old.group != alike
 }
 
 /// Servers that would change behind clients' backs: a name that gets another server's address, and the server that
@@ -242,6 +258,13 @@ fn changes(old: &Config, new: &Config) -> Vec<String> {
     compare("route", &old.routes, &new.routes, route_changes, &mut changes);
     if old.admin.token_file != new.admin.token_file {
         changes.push("admin.token_file changed".into());
+    }
+    if let (Some(old), Some(new)) = (&old.group, &new.group)
+        && old.role != new.role
+    {
+        changes.push(
+            "group.role changed: it counts at a node's first start, and `failback group role` changes it later".into(),
+        );
     }
     if old.alerts != new.alerts {
         changes.push("alerts changed".into());

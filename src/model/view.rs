@@ -291,7 +291,7 @@ pub struct OrderAnswer {
 /// The answer to `POST /api/v1/reload`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReloadAnswer {
-    /// What changed, a sentence each; empty if nothing did.
+    /// What changed, a sentence each, and what `failback check` would warn of (`warning: …`); empty if there is nothing to say.
     pub changes: Vec<String>,
 }
 

@@ -107,3 +107,16 @@ fn b6_what_is_known_of_a_seat_is_edited_in_vain_where_it_is_not_held() {
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && said.contains("A.toml"), "{said}");
 }
+
+#[test]
+fn b3_a_reload_says_what_check_would_warn_of() {
+    let rig = Rig::joined();
+    let text = fs::read_to_string(rig.a.proxy.config()).expect("a file");
+    fs::write(rig.a.proxy.config(), text.replace("listen = [\"10.77.0.10:", "listen = [\"10.77.0.99:"))
+        .expect("a file");
+    let said = rig.a.order(&["reload"]);
+    assert!(
+        said.contains("warning: ") && said.contains("clients of the shared address, 10.77.0.10, do not reach"),
+        "{said}"
+    );
+}

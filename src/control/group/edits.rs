@@ -7,6 +7,7 @@ use crate::{
     control::{
         disk,
         orders::OrderError,
+        reload,
         sync::{Copy, Settings, StoreError, draft_path},
     },
     model::{NodeName, causes::chain, revision::Revision},
@@ -43,13 +44,13 @@ impl Arranger {
         let _turn = self.turn.lock().await;
         let source = self.source.clone();
         let read = move || config::read_again(&source).map_err(|errors| OrderError::BadConfig(errors.to_string()));
-        let text = tokio::task::spawn_blocking(read).await.map_err(|_| OrderError::Stopping)??;
+        let (text, doubts) = tokio::task::spawn_blocking(read).await.map_err(|_| OrderError::Stopping)??;
         let before = self.take_text(text);
         let reloaded = self.reload_taken(force, before.clone()).await;
         if reloaded.is_err() {
             self.take_text(before);
         }
-        reloaded
+        Ok([reloaded?, reload::doubts_in_words(&doubts)].concat())
     }
 
     /// What counts as this node's file from now on; returns what did.

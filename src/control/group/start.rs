@@ -90,7 +90,7 @@ pub struct Ready {
 pub fn start(config: &Config, spec: &GroupSpec, parts: GroupParts) -> Result<Ready, GroupError> {
     let GroupParts { clock, metrics, driver, from_driver, stop } = parts;
     let state_dir = config.node.state_dir.clone();
-    let own = config::read_again(&config.source).map_err(GroupError::Source)?;
+    let (own, _) = config::read_again(&config.source).map_err(GroupError::Source)?;
     let store = SeatStore::open(&state_dir)?;
     let stored = record::load(&state_dir)?;
     let damaged = matches!(stored, Stored::Unreadable);
