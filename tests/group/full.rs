@@ -167,4 +167,13 @@ fn b1_a_primary_node_whose_disk_is_lost_comes_back_under_its_name_and_gets_its_s
         "nobody was sent to the stale server"
     );
     rig.b.until("it stands by", |group| group.state == NodeStateName::Standby);
+    // The file is put right, and after a restart A knows no seat but its own.
+    rig.a.configure("primary", &crate::rig::seat(), &Wishes::default());
+    rig.a.order(&["reload"]);
+    let roles = || std::fs::read_to_string(rig.a.proxy.dir().join("state/peers.json")).unwrap_or_default();
+    eventually("it is known that B is a backup node", || roles().contains("\"backup\"").then_some(()));
+    rig.a.proxy.kill();
+    rig.b.until_serves(&rig.a);
+    rig.a.launch();
+    rig.a.until("it knows one seat", |group| group.seats.len() == 1 && group.nodes.len() == 2);
 }

@@ -147,11 +147,10 @@ async fn heartbeat(State(shared): State<Arc<Shared>>, Extension(caller): Extensi
     let (Some(heartbeat), Some(peer)) = (heartbeat, shared.store.by_name(&caller.node)) else {
         return closing(StatusCode::BAD_REQUEST);
     };
-    let boot = heartbeat.boot;
-    if shared.hear(&peer, heartbeat, HeartbeatPath::Link) == Heard::NewRun
-        && boot != peer.boot
-        && let Err(error) = shared.store.note_boot(&peer.node, boot).await
-    {
+    let (boot, role) = (heartbeat.boot, heartbeat.role);
+    let heard = shared.hear(&peer, heartbeat, HeartbeatPath::Link);
+    let is_news = (heard == Heard::NewRun && boot != peer.boot) || (heard != Heard::Stale && role != peer.role);
+    if is_news && let Err(error) = shared.store.note_run(&peer.node, boot, role).await {
         // Without it, beacons of that run could be sent again to a later run of ours.
         tracing::warn!(node = %peer.node, %error, "the other node's restart can't be remembered");
     }

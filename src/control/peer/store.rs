@@ -139,10 +139,11 @@ impl Store {
         self.change(|peers| peers.retain(stays)).await
     }
 
-    /// Remembers a later run of a node's process.
-    pub(super) async fn note_boot(&self, node: &NodeName, boot: u64) -> io::Result<()> {
+    /// Remembers a later run of a node's process, and its role.
+    pub(super) async fn note_run(&self, node: &NodeName, boot: u64, role: Role) -> io::Result<()> {
         self.change(|peers| {
-            peers.iter_mut().filter(|peer| peer.node == *node).for_each(|peer| peer.boot = boot);
+            let known = peers.iter_mut().filter(|peer| peer.node == *node);
+            known.for_each(|peer| (peer.boot, peer.role) = (boot, role));
         })
         .await
     }
@@ -199,11 +200,11 @@ mod tests {
         let store = open();
         store.put(peer("B", 1)).await.unwrap();
         store.put(peer("C", 2)).await.unwrap();
-        store.note_boot(&"C".into(), 9).await.unwrap();
+        store.note_run(&"C".into(), 9, Role::Primary).await.unwrap();
         assert_eq!(std::fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
 
         let again = open();
-        assert_eq!(*again.all(), [peer("B", 1), Peer { boot: 9, ..peer("C", 2) }]);
+        assert_eq!(*again.all(), [peer("B", 1), Peer { boot: 9, role: Role::Primary, ..peer("C", 2) }]);
         again.retain(|peer| &*peer.node != "B").await.unwrap();
         assert_eq!(open().all().len(), 1);
     }

@@ -36,7 +36,7 @@ impl NodeMachine {
         if role == Role::Primary && !self.seats.contains_key(&node) && !owns_another {
             self.know_seats();
         }
-        if owns_another {
+        if owns_another || role == Role::Backup {
             // What was supposed before it said so.
             self.seats.retain(|name, seat| *name != node || seat.epoch > Epoch(0) || seat.phase != Phase::Idle);
         }
