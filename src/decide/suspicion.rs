@@ -30,6 +30,8 @@ pub struct Hearing {
     boot: Option<u64>,
     /// The peer link said so: by it nobody but the node itself can speak, while any node with the pairing key can send beacons.
     by_link: bool,
+    /// Heartbeats by the link of a run that was taken for over, since the last one of the present run.
+    belied: u32,
     /// Runs that are over: what still arrives of them is no news.
     past: Vec<u64>,
     sequence: u64,
@@ -59,7 +61,17 @@ impl Hearing {
     #[must_use]
     pub fn new(now: Time) -> Self {
         let (link, beacon) = (Way::default(), Way::default());
-        Self { since: now, link, beacon, boot: None, by_link: false, past: Vec::new(), sequence: 0, gone: false }
+        Self {
+            since: now,
+            link,
+            beacon,
+            boot: None,
+            by_link: false,
+            belied: 0,
+            past: Vec::new(),
+            sequence: 0,
+            gone: false,
+        }
     }
 
     /// A heartbeat came.
@@ -68,12 +80,16 @@ impl Hearing {
         if self.boot != Some(boot) {
             let known_as_over = self.past.contains(&boot);
             let is_over = if linked { known_as_over && self.by_link } else { known_as_over || self.is_on_link(now) };
-            if is_over {
+            // What was on its way when a run ended is soon over; what goes on is the present one.
+            self.belied += u32::from(linked && is_over);
+            if is_over && self.belied < LATE {
                 return Worth::Nothing;
             }
             self.turn_to(boot, linked);
         }
-        self.by_link |= linked;
+        if linked {
+            (self.by_link, self.belied) = (true, 0);
+        }
         let way = match path {
             Path::PeerLink => &mut self.link,
             Path::Beacon => &mut self.beacon,
@@ -90,10 +106,10 @@ impl Hearing {
         Worth::News
     }
 
-    /// Another run of its process. What only beacons spoke of is not over when the link speaks of another one: it may be the next.
+    /// Another run of its process. A later one that only beacons spoke of is not over when the link speaks of another: it may be the next.
     fn turn_to(&mut self, boot: u64, linked: bool) {
         self.past.retain(|past| *past != boot);
-        let over = self.boot.replace(boot).filter(|_| self.by_link || !linked);
+        let over = self.boot.replace(boot).filter(|over| self.by_link || !linked || *over < boot);
         self.past.extend(over);
         if self.past.len() > MAX_PAST {
             self.past.remove(0);
@@ -118,10 +134,11 @@ impl Hearing {
         self.link_lost();
     }
 
-    /// Its host said that its process is gone, and nothing was heard since.
+    /// Its host said that its process, which was heard before, is gone, and nothing was heard since. Who has just begun to listen does not know
+    /// who else there is.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        self.gone
+        self.gone && self.boot.is_some()
     }
 
     /// *We* did not listen until `now`: what looked like silence may have been ours.
@@ -235,6 +252,16 @@ mod tests {
         assert_eq!(hearing.hear(at(300), Path::PeerLink, 8, 2), Worth::News);
         assert_eq!(hearing.hear(at(301), Path::PeerLink, 7, 52), Worth::Nothing);
         assert_eq!(hearing.hear(at(400), Path::Beacon, 8, 3), Worth::News);
+    }
+
+    #[test]
+    fn a_run_that_was_taken_for_over_and_goes_on_is_heard_again() {
+        let mut hearing = Hearing::new(at(0));
+        hearing.hear(at(100), Path::PeerLink, 5, 1);
+        assert_eq!(hearing.hear(at(101), Path::PeerLink, 4, 90), Worth::News, "it comes late, and was never heard of");
+        let heard = [2, 3, 4].map(|number| hearing.hear(at(100 + number * 200), Path::PeerLink, 5, number));
+        assert_eq!(heard, [Worth::Nothing, Worth::Nothing, Worth::News]);
+        assert_eq!(hearing.hear(at(1100), Path::PeerLink, 4, 91), Worth::Nothing);
     }
 
     #[test]
