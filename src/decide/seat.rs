@@ -29,6 +29,7 @@
 //! `replace`, a planned takeover) carries the holder's last revision, and who gets the seat pulls it before it serves.
 
 mod commit;
+mod copies;
 pub mod effect;
 mod handover;
 mod hear;
@@ -66,7 +67,7 @@ use crate::model::{
     seat::{SeatRefusal, Suspicion},
 };
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -88,6 +89,8 @@ pub struct NodeMachine {
     seats: BTreeMap<NodeName, Seat>,
     /// The revisions of seats' configurations that are here.
     synced: BTreeMap<NodeName, u64>,
+    /// Seats that could not be served here.
+    unfit: BTreeSet<NodeName>,
     /// The one change that is being stored.
     pending: Option<Pending>,
     /// What is known is not on the disk yet. Only what holds us back takes effect before it is.
@@ -128,6 +131,8 @@ pub struct SeatStatus {
     pub reason: crate::model::seat::SeatReason,
     /// This node holds it by its record and has to show before it serves that nobody else does; what that fails by.
     pub hindrance: Option<SeatRefusal>,
+    /// The node that had a newer copy than this one served it with at first, and has not taken what is served yet.
+    pub lacks: Option<NodeName>,
     /// Why this node does not take it over by itself: what was found last, or would be.
     pub held_back: Option<SeatRefusal>,
 }
@@ -208,6 +213,7 @@ impl NodeMachine {
                 synced: self.synced.get(name).copied(),
                 reason: seat.reason,
                 hindrance: seat.hindrance.filter(|_| matches!(seat.phase, Phase::Entering(_))),
+                lacks: seat.lacks.clone().filter(|_| seat.is_serving()),
                 held_back: self.held_back(name).or(seat.held_back),
             };
             (name, status)
@@ -281,6 +287,7 @@ impl NodeMachine {
     fn settle(&mut self, now: Time) {
         self.note_silences(now);
         self.forget_overheard(now);
+        self.watch_copies();
         self.advance_work(now);
         let names: Vec<NodeName> = self.seats.keys().cloned().collect();
         for name in &names {
@@ -328,6 +335,7 @@ impl NodeMachine {
                 holds: seat.is_serving(),
                 hears: seat.is_serving() || holder.is_some_and(|holder| self.is_near(now, holder)),
                 copy: self.revision_of(name),
+                fit: self.is_fit(name),
                 vacant: seat.holder.is_none() && seat.epoch > Epoch(0),
                 home: (seat.home != *name).then(|| seat.home.clone()),
             }
@@ -338,11 +346,6 @@ impl NodeMachine {
     /// Was it heard within the last few heartbeats?
     fn is_near(&self, now: Time, peer: &Peer) -> bool {
         peer.hearing.heard_since(now - self.spec.heartbeat * LATE)
-    }
-
-    /// All that are heard, or were.
-    fn neighbours(&self) -> impl Iterator<Item = (&NodeName, &Peer)> {
-        self.peers.iter().chain(&self.overheard)
     }
 
     /// When its silence will have lasted long enough.

@@ -124,6 +124,9 @@ pub struct Claim {
     /// Which revision of the seat's settings and states it has; rises along the chain, and nodes compare theirs. 0: none.
     #[serde(default)]
     pub copy: u64,
+    /// Would it take the seat if its holder fell silent, and does it know of nothing that it would fail by?
+    #[serde(default)]
+    pub fit: bool,
     /// Does it know that nobody holds the seat under that epoch? Its holder says so once it has released it.
     #[serde(default)]
     pub vacant: bool,

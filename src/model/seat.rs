@@ -73,7 +73,9 @@ labelled! {
         /// `G3`: it has to have the seat's configuration.
         NeverSynced = "never_synced": "this node never synced that seat (--force overrides)",
         /// Clients would be led by what it did not hear of.
-        NewerElsewhere = "newer_elsewhere": "another node that is heard has a newer copy of that seat: order the takeover there (--force overrides)",
+        NewerElsewhere = "newer_elsewhere": "another node that is heard has a newer copy of that seat: `failback status` names it (--force overrides)",
+        /// It would have to be given back.
+        FitterElsewhere = "fitter_elsewhere": "it could not be served from here, as `failback status` says, and another node that is heard could serve it",
         /// Not even with `--force`: it would serve nothing.
         NothingCopied = "nothing_copied": "nothing was ever copied of that seat, so there is nothing this node could serve",
         /// Whoever serves it can't be asked, and would not let go.
@@ -103,7 +105,7 @@ labelled! {
         /// It is no holder to ask.
         NotHolder = "not_holder": "the node asked does not hold the seat",
         /// Nobody is heard holding it: it would have to be taken, at the price of what only the holder has.
-        HolderNotHeard = "holder_not_heard": "the seat's holder is not heard; `takeover --force` takes it nevertheless",
+        HolderNotHeard = "holder_not_heard": "the seat's holder is not heard: try again in a moment; if it is dead, `takeover --force` takes the seat",
         /// It started a moment ago, or the way there leads one way only.
         NotHeardThere = "not_heard_there": "the other node does not hear this one, or not yet: try again in a moment",
         /// It could not be pulled what changed.

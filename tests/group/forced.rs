@@ -49,7 +49,8 @@ fn g3_b15_a_forced_takeover_of_a_holder_that_is_well_is_serial_and_audited() {
     rig.a.until_state(NodeStateName::Offline);
     // Who, what, and what became of it.
     let events = rig.b.order(&["events"]);
-    for words in ["order by unix socket: takeover A: refused", "order by unix socket: takeover A --force: holds seat A"]
+    for words in
+        ["order by unix socket: takeover A: refused", "order by unix socket: takeover A --force: B holds seat A"]
     {
         assert!(events.contains(words), "{words}: {events}");
     }

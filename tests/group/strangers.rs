@@ -3,11 +3,12 @@
 
 use crate::{
     common::{eventually, proxy::PAIR, throughout, within},
-    node::{Node, Wishes},
+    node::{Node, PRIMARY_TIMEOUT, Wishes},
     rig::{Rig, by_hand},
+    unfit::says,
 };
 use failback::model::view::group::GroupView;
-use std::time::Duration;
+use std::{net::TcpListener, time::Duration};
 
 /// `A` with its backups `B` and `C`.
 fn star() -> (Rig, Node) {
@@ -50,6 +51,7 @@ fn g2_of_two_backups_that_are_strangers_to_each_other_one_takes_over() {
     for _ in 0..3 {
         rig.kill_a();
         let who = one_alone(&rig, &c);
+        assert_eq!((rig.b.told_of("held_back"), c.told_of("held_back")), (0, 0), "it went as it should");
         rig.a.launch();
         let heard = || rig.a.seat(&rig.a).is_some_and(|seat| seat.holder.as_deref() == Some(who));
         eventually("it has heard who serves", || heard().then_some(()));
@@ -94,10 +96,35 @@ fn a_backup_does_not_take_over_with_an_older_copy_than_another_has_and_says_wher
     eventually("B says why not", || (rig.b.told_of("held_back") == 1).then_some(()));
     let refusal = rig.b.refuses(&["takeover", "A"]);
     assert!(refusal.contains("newer copy"), "{refusal}");
-    let named = |view: &GroupView| view.warnings.iter().any(|line| line.contains("on C: failback takeover A"));
+    let named = |view: &GroupView| view.warnings.iter().any(|line| line.contains("failback takeover A on C"));
     rig.b.until("it names the node to order it at", named);
     rig.b.never_serves(&rig.a, Duration::from_secs(2));
     c.order(&["takeover", "A"]);
     c.until_serves(&rig.a);
     rig.until_reached("AGG_B");
+}
+
+#[test]
+fn of_two_backups_with_equal_copies_the_one_that_could_serve_takes_over() {
+    let (mut rig, c) = star();
+    let _taken = rig.lab.on("b", || TcpListener::bind("0.0.0.0:4100").expect("a free port"));
+    says(&rig.b, &["B could not take over seat A", "4100 is in use"]);
+    rig.kill_a();
+    c.until_serves(&rig.a);
+    rig.until_reached("AGG_P");
+    assert_eq!(rig.b.told_of("seat_taken"), 0);
+    std::thread::sleep(2 * PRIMARY_TIMEOUT);
+    assert_eq!((rig.b.told_of("held_back"), c.told_of("held_back")), (0, 0), "nobody is called for what is well");
+}
+
+#[test]
+fn who_was_forced_to_serve_an_older_copy_says_so_until_the_other_has_what_is_served() {
+    let (mut rig, c) = star_with(&by_hand());
+    a_side_that_only_c_knows(&mut rig, &c);
+    rig.b.until("it names the order", |view| view.warnings.iter().any(|line| line.contains("--force here")));
+    rig.b.order(&["takeover", "A", "--force"]);
+    rig.until_reached("AGG_P");
+    says(&rig.b, &["B serves seat A with an older copy than C had"]);
+    rig.b.order(&["group", "join", &c.peer(), "--reverse", &rig.b.peer()]);
+    eventually("it is over", || (rig.b.told_of("copies_agree") == 1).then_some(()));
 }

@@ -75,6 +75,18 @@ fn b13_a_backup_whose_interface_is_down_or_does_not_exist_is_unfit_on_both_nodes
 }
 
 #[test]
+fn b13_a_backup_that_is_not_heard_is_told_on_the_holder() {
+    let mut rig = Rig::joined();
+    rig.b.proxy.kill();
+    says(&rig.a, &["B, a backup node, is not heard", "seat A"]);
+    assert_eq!(rig.a.told_of("standby_silent"), 1);
+    let refused = rig.a.refuses(&["sync"]);
+    assert!(refused.contains("no other node is reached"), "{refused}");
+    rig.b.launch();
+    fit(&rig.a);
+}
+
+#[test]
 fn b13_a_backup_without_an_interface_for_the_seats_address_is_unfit() {
     let mut rig = Rig::joined();
     restart_b_with(&mut rig, |text| {

@@ -207,6 +207,7 @@ fn saying(role: Role, state: NodeStateName, epoch: u64) -> Saying {
         holds: state == NodeStateName::Online,
         hears: false,
         copy: 3,
+        fit: false,
         vacant: false,
         home: None,
     }];

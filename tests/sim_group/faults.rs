@@ -8,7 +8,7 @@ use failback::{
     },
     model::NodeName,
 };
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// Something that goes wrong.
 #[derive(Debug, Clone, Copy)]
@@ -108,10 +108,24 @@ impl World {
             }
             Fault::DiskFull(node) => self.nodes[node].disk_full = on,
             Fault::DiskSlow(node) => self.nodes[node].disk_slow = on,
-            Fault::Unable(node) => self.nodes[node].unable = on,
+            Fault::Unable(node) => {
+                self.nodes[node].unable = on;
+                self.looks_at_itself(node);
+            }
             Fault::Freeze(..) | Fault::Kill(_) | Fault::KillAfter(..) => {}
         }
         self.watch_isolation();
+    }
+
+    /// Soon after a fault a node finds that it could not serve; or it took a seat before.
+    pub(crate) fn looks_at_itself(&mut self, node: usize) {
+        let seats = if self.nodes[node].unable {
+            NAMES[..self.primaries].iter().map(|name| (*name).into()).collect()
+        } else {
+            BTreeSet::new()
+        };
+        let wait = self.chance.millis(0, 2000);
+        self.tell(node, wait, Input::Unfit(seats));
     }
 
     fn seat(&mut self) -> NodeName {
@@ -148,6 +162,7 @@ impl World {
             (node.disk_full, node.disk_slow, node.unable, node.dies_after) = (false, false, false, None);
             node.frozen.1 = node.frozen.1.min(self.now);
         }
+        (0..self.nodes.len()).for_each(|node| self.looks_at_itself(node));
         self.watch_isolation();
         self.after(Duration::from_secs(10), Event::OperatorMends);
     }

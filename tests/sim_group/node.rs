@@ -133,6 +133,7 @@ impl World {
             machine.handle_timeout(clock);
         }
         self.carry_out(number);
+        self.looks_at_itself(number);
         let wait = self.chance.millis(100, 2000);
         self.after(wait, Event::Pulls(number, incarnation));
     }

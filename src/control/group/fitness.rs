@@ -7,6 +7,7 @@ use crate::{
         seats::{Prospects, SeatOrder},
         sync::Copy,
     },
+    decide::seat::input::Input,
     model::{
         NodeName, Time,
         alert::{AlertKey, AlertKind},
@@ -58,6 +59,14 @@ impl Fitness {
     /// Would an order without `--force` be refused, as no server answers?
     pub(super) fn is_unreached(&self, seat: &NodeName) -> bool {
         self.found.get(seat).is_some_and(|found| !found.unreached.is_empty())
+    }
+
+    /// What the seat would fail by here.
+    fn reasons(&self, seat: &NodeName) -> Vec<String> {
+        let unrun = |why: &String| format!("what was copied can't be run here: {why}");
+        let whole = self.unarranged.iter().chain(self.aside.get(seat)).map(unrun);
+        let found = self.found.get(seat).map(|found| found.host.iter().chain(&found.disk).chain(&found.unreached));
+        whole.chain(found.into_iter().flatten().cloned()).collect()
     }
 
     /// Why nothing can be done with this node's own shared address.
@@ -116,6 +125,8 @@ impl Group {
     pub(super) fn looked(&mut self, found: Look) {
         self.fitness.looking = false;
         (self.fitness.own_address, self.fitness.found) = (found.own_address, found.seats);
+        let unfit = self.fitness.found.keys().filter(|seat| !self.fitness.reasons(seat).is_empty()).cloned().collect();
+        self.input(Input::Unfit(unfit));
     }
 
     /// Runs all that is known; said once if that fails, and tried again.
@@ -186,17 +197,8 @@ impl Group {
 
     /// The seats that could not be served here.
     pub(super) fn unfit(&self) -> Vec<Doubt> {
-        let whole = self.fitness.unarranged.as_ref().map(|why| format!("what was copied can't be run here: {why}"));
-        let doubt = |(seat, found): (&NodeName, &Found)| {
-            let part = self.fitness.aside.get(seat).map(|why| format!("what was copied can't be run here: {why}"));
-            let reasons: Vec<&str> = whole
-                .iter()
-                .chain(&part)
-                .chain(&found.host)
-                .chain(&found.disk)
-                .chain(&found.unreached)
-                .map(String::as_str)
-                .collect();
+        let doubt = |seat: &NodeName| {
+            let reasons = self.fitness.reasons(seat);
             let could_not = format!("{} could not take over seat {seat}", self.me);
             (!reasons.is_empty()).then(|| Doubt {
                 key: unfit(&self.me, seat),
@@ -209,7 +211,7 @@ impl Group {
                 alert_after: ALERT_AFTER,
             })
         };
-        self.fitness.found.iter().filter_map(doubt).collect()
+        self.fitness.found.keys().filter_map(doubt).collect()
     }
 
     /// What the other nodes are told of it.

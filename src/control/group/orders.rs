@@ -78,10 +78,13 @@ impl Group {
         if seats.is_empty() {
             let served = self.served();
             if !served.is_empty() {
-                let nodes = self.others();
+                let nodes: Vec<_> = heard.iter().filter(|node| !self.links_down.contains_key(*node)).cloned().collect();
+                if nodes.is_empty() {
+                    return Err(OrderError::Refused("no other node is reached over the peer link".into()));
+                }
                 served.iter().for_each(|seat| self.poke(seat, &nodes));
                 let message = format!("{} told to copy what is held here", listed(&nodes));
-                return Ok(OrderAnswer { changed: !nodes.is_empty(), message });
+                return Ok(OrderAnswer { changed: true, message });
             }
             return Err(OrderError::Refused("no seat is known to be held by another node".into()));
         }
@@ -215,6 +218,6 @@ fn untold<'a>(nodes: impl IntoIterator<Item = &'a NodeName>) -> String {
     }
 }
 
-fn listed<'a>(names: impl IntoIterator<Item = &'a NodeName>) -> String {
+pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a NodeName>) -> String {
     names.into_iter().map(|name| &**name).collect::<Vec<_>>().join(", ")
 }

@@ -50,6 +50,8 @@ impl Group {
         let mut doubts = self.held_and_not_served();
         doubts.extend(self.nobody_serves(now));
         doubts.extend(self.served_unheard());
+        doubts.extend(self.served_behind());
+        doubts.extend(self.silent_backups(now));
         doubts.extend(self.unfit());
         doubts.extend(self.lost_paths(now));
         doubts.extend(self.troubles(view));

@@ -1,6 +1,6 @@
 //! Seats that no node is heard to serve, and seats that are not where they belong: what is so, and what an operator would order.
 
-use super::{Group, doubts::Doubt, fitness::unfit, standing::not_served};
+use super::{Group, doubts::Doubt, fitness::unfit, orders::listed, standing::not_served};
 use crate::{
     control::{address::probe::Ownership, sync::draft_path},
     decide::seat::SeatStatus,
@@ -16,6 +16,11 @@ use std::time::Duration;
 /// Beside the silence that a takeover asks for, what it takes to bring a seat up.
 const SAID_AFTER: Duration = Duration::from_secs(3);
 const ALERT_AFTER: Duration = Duration::from_secs(8);
+/// A node that is heard pulls what is served within a second or two.
+const BEHIND_AFTER: Duration = Duration::from_secs(4);
+/// A backup node that is started anew is no news.
+const SILENT_AFTER: Duration = Duration::from_secs(10);
+const SILENT_ALERT: Duration = Duration::from_secs(30);
 /// A member that is silent for so long may be gone for good.
 const GONE_FOR: Duration = Duration::from_secs(600);
 
@@ -74,10 +79,34 @@ impl Group {
         seats.map(doubt).collect()
     }
 
+    /// Seats that are served here from a copy that was not the newest one.
+    pub(super) fn served_behind(&self) -> Vec<Doubt> {
+        let me = &self.me;
+        let doubt = |(seat, status): (&NodeName, SeatStatus)| {
+            let node = status.lacks?;
+            Some(Doubt {
+                key: AlertKey::about(AlertKind::Conflict, Some(format!("{seat}, an older copy"))),
+                title: format!("{me} serves seat {seat} with an older copy than {node} had"),
+                message: format!(
+                    "{me} serves seat {seat} with an older copy than {node} had when it was taken: pairs may be on servers that were left, and \
+                     settings be those of before"
+                ),
+                advice: format!(
+                    "compare `failback why PAIR` here and on {node}, and what is in its STATE_DIR/seats; `failback switch PAIR --to …` puts a pair right"
+                ),
+                event: "served_behind",
+                over: Some(("copies_agree", format!("{node} has what is served of seat {seat}"))),
+                said_after: BEHIND_AFTER,
+                alert_after: BEHIND_AFTER,
+            })
+        };
+        self.machine.seats().filter_map(doubt).collect()
+    }
+
     fn who_fails(&self, now: Time, holder: Option<&NodeName>) -> String {
         let Some(holder) = holder else { return "no node is known to hold it".into() };
         match self.machine.peers(now).find(|(name, ..)| *name == holder) {
-            None => format!("{holder}, which held it, is in this group no more"),
+            None => format!("{holder}, which held it, is not heard, and not joined with this node"),
             Some((_, Suspicion::Red, ..)) => format!("{holder}, which holds it, is silent"),
             Some(_) => format!("{holder}, which holds it, does not serve it (`failback status` there says why)"),
         }
@@ -91,6 +120,10 @@ impl Group {
                 "{me} does not take it over, as its address is answered for ({mac}): if that is the holder, it serves, and only the paths \
                  between the nodes are cut"
             ),
+            (Some(SeatRefusal::FitterElsewhere), _) if lacks.is_some() => {
+                let lacks = lacks.map(|doubt| doubt.message).unwrap_or_default();
+                format!("{lacks}; another node that is heard could")
+            }
             (Some(why), _) => {
                 format!("{me} does not take it over by itself: {}; {}", why.words(), self.way_out(now, seat))
             }
@@ -105,7 +138,12 @@ impl Group {
     /// The order that would have it served here.
     fn way_out(&self, now: Time, seat: &NodeName) -> String {
         if let Some(node) = self.machine.newer_copy(now, seat) {
-            return format!("if no other node serves it, on {node}: failback takeover {seat}");
+            let role = self.machine.peers(now).find(|(name, ..)| *name == node).map(|(_, _, role, _)| role);
+            let force = if role == Some(Role::Primary) { " --force" } else { "" };
+            return format!(
+                "if no other node serves it: failback takeover {seat}{force} on {node}, which has a newer copy; if {node} can't take it, failback \
+                 takeover {seat} --force here, which goes on without what only {node} has"
+            );
         }
         let stands_by = self.machine.role() == Role::Backup && self.machine.state() == NodeStateName::Standby;
         let unreached = self.fitness.is_unreached(seat);
@@ -183,6 +221,24 @@ impl Group {
                 draft_path(&self.state_dir, seat).display()
             )
         })
+    }
+
+    /// Backup nodes that would not take over what is served here, as they are not heard.
+    pub(super) fn silent_backups(&self, now: Time) -> Vec<Doubt> {
+        let served = listed(&self.served());
+        let silent =
+            self.machine.peers(now).filter(|(_, heard, role, _)| *heard == Suspicion::Red && *role == Role::Backup);
+        let doubt = |node: &NodeName| Doubt {
+            key: AlertKey::about(AlertKind::StandbyUnfit, Some(format!("{node} is silent"))),
+            title: format!("{node}, a backup node, is not heard"),
+            message: format!("{node}, a backup node, is not heard: it could not take over seat {served}"),
+            advice: format!("look at {node}: does it run, and is it reached?"),
+            event: "standby_silent",
+            over: None,
+            said_after: SILENT_AFTER,
+            alert_after: SILENT_ALERT,
+        };
+        silent.filter(|_| !served.is_empty()).map(|(node, ..)| doubt(node)).collect()
     }
 
     fn gone_for_good(&self, now: Time) -> impl Iterator<Item = String> {

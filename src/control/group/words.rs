@@ -17,7 +17,7 @@ use crate::{
         NodeName, PairName,
         alert::{Alert, AlertKey, AlertKind},
         group::Role,
-        seat::SeatReason,
+        seat::{SeatReason, SeatRefusal},
     },
 };
 use std::path::Path;
@@ -115,12 +115,18 @@ fn as_typed(order: &Order) -> String {
 /// The alert that a note is, if it is one (`B8`, `B14`).
 pub(super) fn alert(me: &NodeName, note: &Note, story: &Story) -> Option<Alert> {
     let (kind, seat, title, advice) = match note {
-        Note::Serving { seat, degraded: true, .. } => (
-            AlertKind::Takeover,
-            seat,
-            format!("{me} took over seat {seat}"),
-            format!("repair the node whose seat it is, then: failback reverse {seat}"),
-        ),
+        Note::Serving { seat, degraded: true, reason, .. } => {
+            let when = match reason {
+                SeatReason::OperatorTakeover => "when its own node is to serve it again",
+                _ => "once its own node is well and has copied it",
+            };
+            (
+                AlertKind::Takeover,
+                seat,
+                format!("{me} took over seat {seat}"),
+                format!("{when}: failback reverse {seat}"),
+            )
+        }
         Note::Serving { seat, reason: SeatReason::Reversed | SeatReason::Replaced, .. } => {
             (AlertKind::Takeover, seat, format!("seat {seat} is whole again: {me} serves it"), String::new())
         }
@@ -134,12 +140,15 @@ pub(super) fn alert(me: &NodeName, note: &Note, story: &Story) -> Option<Alert> 
             format!("{holder} is silent, {:.1} s left", left.as_secs_f64()),
             format!("look at {holder} and at the network between it and {me}"),
         ),
-        Note::HeldBack { seat, .. } => (
-            AlertKind::Countdown,
-            seat,
-            format!("seat {seat} is not taken over"),
-            format!("if its holder is dead: failback takeover {seat}"),
-        ),
+        Note::HeldBack { seat, why } => {
+            let advice = match why {
+                SeatRefusal::NewerElsewhere | SeatRefusal::FitterElsewhere | SeatRefusal::NotStored => {
+                    format!("`failback status` on {me} names what to order")
+                }
+                _ => format!("if its holder is dead: failback takeover {seat}"),
+            };
+            (AlertKind::Countdown, seat, format!("seat {seat} is not taken over"), advice)
+        }
         Note::Conflict { seat, other, .. } => (
             AlertKind::Conflict,
             seat,

@@ -2,6 +2,7 @@
 
 use super::{
     NodeMachine,
+    copies::Grown,
     effect::{Effect, Message, NodeRecord, Note, SeatRecord},
     input::Order,
     state::{Entry, Phase, Promise, Seat},
@@ -149,7 +150,7 @@ impl NodeMachine {
 
     fn commit_take(&mut self, plan: Plan) {
         let Plan::Take { seat: name, epoch, reason, adopt, entry, ordered } = plan else { return };
-        let me = self.me.clone();
+        let (me, here) = (self.me.clone(), self.revision_of(&name));
         let Some(seat) = self.seats.get_mut(&name) else {
             // Its node left the group meanwhile.
             return self.refuse_if(ordered, SeatRefusal::NoSuchSeat);
@@ -160,10 +161,13 @@ impl NodeMachine {
             return self.refuse_if(ordered, SeatRefusal::Overtaken);
         }
         let was = seat.home.clone();
+        if !seat.is_serving() {
+            (seat.grown, seat.lacks) = (Grown::new(here), None);
+        }
         (seat.epoch, seat.holder, seat.reason, seat.granted) = (epoch, Some(me.clone()), reason, None);
         (seat.countdown, seat.held_back) = (0, None);
         if adopt {
-            seat.home = me;
+            seat.home = me.clone();
             self.set_role(Role::Primary);
         }
         let Some(seat) = self.seats.get_mut(&name) else { return };
@@ -177,7 +181,7 @@ impl NodeMachine {
             let swapped = adopt && self.work.as_ref().is_some_and(|work| matches!(work.order, Order::Role { .. }));
             let own =
                 if swapped { format!("; it is its own now, and {was} is its backup node") } else { String::new() };
-            self.work_done(format!("holds seat {name} under epoch {epoch}{own}"));
+            self.work_done(format!("{me} holds seat {name} under epoch {epoch}{own}"));
         }
     }
 

@@ -12,7 +12,10 @@ use crate::{
         seat::SeatRefusal,
     },
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// One thing that happened to this node.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +62,8 @@ pub enum Input {
         /// Which; rises along the chain.
         revision: u64,
     },
+    /// These are the seats that could not be served here, as far as is known without trying: ports, addresses, servers that are not reached.
+    Unfit(BTreeSet<NodeName>),
     /// A pull of the seat failed.
     SyncFailed {
         /// Which.

@@ -2,13 +2,14 @@
 
 use super::{
     NodeMachine,
+    copies::Grown,
     effect::NodeRecord,
     input::{Start, Stored},
     state::{Granted, Peer, Question, Seat},
     work::GRANT_BACK,
 };
 use crate::model::{Epoch, Time, group::Role, seat::SeatReason};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub(super) fn machine(start: Start, now: Time) -> NodeMachine {
     let Start { me, role, spec, stored, peers, synced } = start;
@@ -20,6 +21,7 @@ pub(super) fn machine(start: Start, now: Time) -> NodeMachine {
         overheard: BTreeMap::new(),
         seats: BTreeMap::new(),
         synced,
+        unfit: BTreeSet::new(),
         pending: None,
         dirty: true,
         on_disk: BTreeMap::new(),
@@ -58,6 +60,7 @@ impl NodeMachine {
             seat.epoch = stored.epoch;
             seat.reason = if stored.holder.as_ref() == Some(&self.me) { SeatReason::Restarted } else { stored.reason };
             seat.holder = stored.holder;
+            seat.grown = Grown::new(self.revision_of(&stored.seat));
             // How much of the grant's time is left is not known: all of it, to be safe.
             seat.granted = stored.granted.map(|(to, epoch)| Granted { to, epoch, until: now + GRANT_BACK });
             self.seats.insert(stored.seat, seat);

@@ -1,6 +1,6 @@
 //! What a node knows of its peers and of each seat, and the questions it has put to the world.
 
-use super::effect::AskId;
+use super::{copies::Grown, effect::AskId};
 use crate::{
     decide::suspicion::Hearing,
     model::{
@@ -59,6 +59,10 @@ pub(super) struct Seat {
     pub(super) announce_at: Time,
     /// Bringing it up failed: not again before then.
     pub(super) retry_at: Option<Time>,
+    /// What is served here grew from that.
+    pub(super) grown: Grown,
+    /// Who had something newer than that.
+    pub(super) lacks: Option<NodeName>,
     /// Since when it can't be brought up here.
     pub(super) unable: Option<super::unable::Unable>,
 }
@@ -130,6 +134,8 @@ impl Seat {
             conflict: None,
             announce_at: Time::ZERO,
             retry_at: None,
+            grown: Grown::new(0),
+            lacks: None,
             unable: None,
         }
     }

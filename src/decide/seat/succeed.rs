@@ -4,7 +4,7 @@ use super::{
     NodeMachine,
     commit::Plan,
     effect::Note,
-    state::{Entry, Peer, Phase},
+    state::{Entry, Phase},
 };
 use crate::{
     decide::suspicion::LATE,
@@ -14,7 +14,7 @@ use crate::{
         seat::{SeatReason, SeatRefusal},
     },
 };
-use std::{cmp::Reverse, time::Duration};
+use std::time::Duration;
 
 /// Parts of `primary_timeout` that a countdown is told in.
 const STEPS: u32 = 4;
@@ -41,17 +41,24 @@ impl NodeMachine {
                 self.probe_address(now, name, self.spec.heartbeat);
             }
         }
-        if now < quiet_at || self.work.is_some() || self.pending.is_some() || self.retry_at.is_some() {
+        if now < quiet_at || self.work.is_some() || self.pending.is_some() {
             return;
         }
         if let Some(why) = self.held_back(name) {
             return self.say_held_back(name, why);
         }
-        if now < quiet_at + self.head_start(now, name) {
+        let head_start =
+            (self.spec.primary_timeout / 2 + HEAD_START) * u32::try_from(self.ahead(now, name)).unwrap_or(u32::MAX);
+        if now < quiet_at + head_start {
             return;
         }
-        if self.newer_copy(now, name).is_some() {
-            return self.say_held_back(name, SeatRefusal::NewerElsewhere);
+        let outdone = match self.newer_copy(now, name) {
+            Some(_) => Some(SeatRefusal::NewerElsewhere),
+            None if self.is_outdone(now, name) => Some(SeatRefusal::FitterElsewhere),
+            None => self.retry_at.map(|_| SeatRefusal::NotStored),
+        };
+        if let Some(why) = outdone {
+            return self.say_held_back(name, why);
         }
         match self.prove(now, name, began) {
             Ok(()) => {
@@ -60,8 +67,11 @@ impl NodeMachine {
                 let entry = Entry { since: began, forced: false, deadline: None };
                 self.persist(Plan::take(name, epoch, SeatReason::HolderSilent, entry));
             }
-            Err(SeatRefusal::NoProof) => {}
-            Err(why) => self.say_held_back(name, why),
+            // Others hear of the silence a moment later, and what can't be shown yet may be in a moment.
+            Err(why) if why != SeatRefusal::NoProof && now >= quiet_at + head_start + self.spec.primary_timeout => {
+                self.say_held_back(name, why);
+            }
+            Err(_) => {}
         }
     }
 
@@ -82,37 +92,6 @@ impl NodeMachine {
         } else {
             None
         }
-    }
-
-    /// The revision of the seat that is here; 0 if none is.
-    pub(super) fn revision_of(&self, seat: &NodeName) -> u64 {
-        self.synced.get(seat).copied().unwrap_or(0)
-    }
-
-    /// The node that is heard and has a newer copy of the seat, and a use for it: this one would take clients to servers that their pairs have
-    /// left, and undo what the other has.
-    #[must_use]
-    pub fn newer_copy(&self, now: Time, seat: &NodeName) -> Option<&NodeName> {
-        let here = self.revision_of(seat);
-        let newest = self.copies_elsewhere(now, seat).max_by_key(|(_, copy)| *copy);
-        newest.filter(|(_, copy)| *copy > here).map(|(node, _)| node)
-    }
-
-    /// Backups go first that have a newer copy, or the same and the lesser name.
-    fn head_start(&self, now: Time, seat: &NodeName) -> Duration {
-        let here = (Reverse(self.revision_of(seat)), &self.me);
-        let before = self.copies_elsewhere(now, seat).filter(|(other, copy)| (Reverse(*copy), *other) < here);
-        (self.spec.primary_timeout / 2 + HEAD_START) * u32::try_from(before.count()).unwrap_or(u32::MAX)
-    }
-
-    /// The nodes that are not silent and could serve the seat, each with the revision of it that it says to have.
-    fn copies_elsewhere(&self, now: Time, seat: &NodeName) -> impl Iterator<Item = (&NodeName, u64)> {
-        let has_use = move |name: &NodeName, peer: &Peer| {
-            peer.role == Role::Backup || self.seats.get(seat).is_some_and(|seat| seat.home == *name)
-        };
-        self.neighbours()
-            .filter(move |(name, peer)| has_use(name, peer) && !self.is_quiet(now, peer))
-            .filter_map(|(name, peer)| Some((name, peer.claim(seat)?.copy)))
     }
 
     fn say_held_back(&mut self, name: &NodeName, why: SeatRefusal) {

@@ -1,5 +1,6 @@
 //! Stories about one node. Each reads: *Input*, what happened; *Output*, what the machine does about it.
 
+mod copies;
 mod orders;
 mod takeover;
 mod unable;
@@ -17,7 +18,10 @@ use crate::{
         seat::{SeatReason, SeatRefusal},
     },
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 const ALPHA: &str = "alpha";
 const BRAVO: &str = "bravo";
@@ -52,7 +56,16 @@ struct World {
 }
 
 fn claim(seat: &str, epoch: u64, holds: bool) -> Claim {
-    Claim { seat: seat.into(), epoch: Epoch(epoch), holds, hears: holds, copy: 0, vacant: false, home: None }
+    Claim {
+        seat: seat.into(),
+        epoch: Epoch(epoch),
+        holds,
+        hears: holds,
+        copy: 0,
+        fit: false,
+        vacant: false,
+        home: None,
+    }
 }
 
 fn want(ask: u64) -> Message {

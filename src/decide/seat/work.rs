@@ -218,9 +218,9 @@ impl NodeMachine {
         self.effects.push_back(Effect::PullNow { seat: seat.clone(), from });
     }
 
-    pub(super) fn was_synced(&mut self, now: Time, seat: NodeName, revision: u64) {
-        let pulls = self.work.as_ref().is_some_and(|work| work.seat == seat && work.step == Step::Pull);
-        self.synced.insert(seat, revision);
+    pub(super) fn was_synced(&mut self, now: Time, seat: &NodeName, revision: u64) {
+        let pulls = self.work.as_ref().is_some_and(|work| work.seat == *seat && work.step == Step::Pull);
+        self.has_revision(seat, revision);
         if pulls {
             self.ask_holder(now);
         }

@@ -21,6 +21,7 @@ const HEARS: u8 = 2;
 const HAS_HOME: u8 = 4;
 const VACANT: u8 = 8;
 const HAS_COPY: u8 = 16;
+const FIT: u8 = 32;
 const MAGIC: &[u8] = b"FBbn\x01";
 
 /// Why bytes are no beacon of the group's.
@@ -98,6 +99,7 @@ fn claim(claim: &Claim) -> Vec<u8> {
         (has_home, HAS_HOME),
         (claim.vacant, VACANT),
         (has_copy, HAS_COPY),
+        (claim.fit, FIT),
     ];
     bytes.push(marks.iter().filter(|(is, _)| *is).map(|(_, mark)| mark).sum());
     claim.home.iter().for_each(|home| name(&mut bytes, home));
@@ -134,11 +136,11 @@ pub fn decode(bytes: &[u8]) -> Option<Heartbeat> {
 
 fn read_claim(rest: &mut &[u8]) -> Option<Claim> {
     let (seat, epoch) = (read_name(rest)?, Epoch(number(rest)?));
-    let marks = byte(rest).filter(|marks| *marks <= HOLDS | HEARS | HAS_HOME | VACANT | HAS_COPY)?;
+    let marks = byte(rest).filter(|marks| *marks <= HOLDS | HEARS | HAS_HOME | VACANT | HAS_COPY | FIT)?;
     let home = if marks & HAS_HOME == 0 { None } else { Some(read_name(rest)?) };
     let copy = if marks & HAS_COPY == 0 { 0 } else { number(rest).filter(|copy| *copy > 0)? };
-    let [holds, hears, vacant] = [HOLDS, HEARS, VACANT].map(|mark| marks & mark != 0);
-    Some(Claim { seat, epoch, holds, hears, copy, vacant, home })
+    let [holds, hears, vacant, fit] = [HOLDS, HEARS, VACANT, FIT].map(|mark| marks & mark != 0);
+    Some(Claim { seat, epoch, holds, hears, copy, fit, vacant, home })
 }
 
 fn read_name(rest: &mut &[u8]) -> Option<NodeName> {
@@ -187,6 +189,7 @@ mod tests {
             holds,
             hears: !holds,
             copy: u64::from(holds),
+            fit: holds,
             vacant: !holds,
             home,
         }
@@ -224,7 +227,7 @@ mod tests {
     fn signed_nonsense_is_refused_too() {
         let good = encode(&heartbeat(vec![claim_of("P".into(), true)]));
         let (copy, marks) = (good.len() - 1, good.len() - 9);
-        for (at, value) in [(4, 2), (21, 2), (22, 4), (marks, 32), (marks, 0), (copy, 0), (24, 200)] {
+        for (at, value) in [(4, 2), (21, 2), (22, 4), (marks, 64), (marks, 0), (copy, 0), (24, 200)] {
             let mut wrong = good.clone();
             wrong[at] = value;
             assert_eq!(decode(&wrong), None, "byte {at} is {value}");
