@@ -153,7 +153,7 @@ pub(super) fn alert(me: &NodeName, note: &Note, story: &Story) -> Option<Alert> 
             AlertKind::Conflict,
             seat,
             format!("{me} and {other} both hold seat {seat}"),
-            "look at the network between them; `failback group resolve` mends what is left".into(),
+            "one of them hung, or the network between them was cut; `failback group resolve` mends what is left".into(),
         ),
         _ => return None,
     };

@@ -23,6 +23,10 @@ const PROBED_BEFORE: Duration = Duration::from_millis(500);
 /// So much longer than half a `primary_timeout` each backup gives the one before it.
 const HEAD_START: Duration = Duration::from_secs(1);
 
+/// So long a backup that could not serve leaves the seat to one that could. If that one has not taken it by then, whatever keeps it, the
+/// other tries: it may find that it can.
+const OUTDONE: Duration = Duration::from_secs(30);
+
 impl NodeMachine {
     pub(super) fn succeed(&mut self, now: Time, name: &NodeName) {
         if self.role != Role::Backup {
@@ -54,7 +58,9 @@ impl NodeMachine {
         }
         let outdone = match self.newer_copy(now, name) {
             Some(_) => Some(SeatRefusal::NewerElsewhere),
-            None if self.is_outdone(now, name) => Some(SeatRefusal::FitterElsewhere),
+            None if self.is_outdone(now, name) && now < quiet_at + head_start + OUTDONE => {
+                Some(SeatRefusal::FitterElsewhere)
+            }
             None => self.retry_at.map(|_| SeatRefusal::NotStored),
         };
         if let Some(why) = outdone {
