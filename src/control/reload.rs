@@ -170,9 +170,7 @@ fn plan_for(
 /// What `check` would warn of, a sentence each.
 #[must_use]
 pub fn doubts_in_words(doubts: &[Finding]) -> Vec<String> {
-    let words =
-        |doubt: &Finding| format!("warning: line {}: {}: {}; {}", doubt.line, doubt.key, doubt.reason, doubt.mend);
-    doubts.iter().map(words).collect()
+    doubts.iter().map(|doubt| format!("warning: {doubt}")).collect()
 }
 
 /// What can't change while the process lives.

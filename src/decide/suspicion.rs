@@ -8,8 +8,9 @@ const MAX_PAST: usize = 8;
 /// A path is late after so many heartbeats.
 pub(super) const LATE: u32 = 3;
 
-/// For so long after a heartbeat by the peer link no beacon can say that another run of its process has begun.
-const LINK_SPEAKS: Duration = Duration::from_secs(1);
+/// For so long after a heartbeat by the peer link no beacon can say that another run of its process has begun: [`LATE`] of the longest
+/// heartbeats that make sense where a takeover takes seconds. A link that ends says so before.
+const LINK_SPEAKS: Duration = Duration::from_secs(3);
 
 /// The two paths by which a peer is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

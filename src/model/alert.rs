@@ -121,7 +121,7 @@ labelled! {
         /// A seat is held by another node than its own.
         Takeover = "takeover": "a seat was taken over",
         /// Two nodes hold one seat, or two hosts claim its address (`B14`).
-        Conflict = "conflict": "a seat is held twice, or configured roles are at odds",
+        Conflict = "conflict": "nodes are at odds: about who holds a seat, about roles, or about what was copied",
         /// Stands: no backup node has pulled a seat for too long (`B7`).
         NotPulled = "not_pulled": "no backup node copies a seat",
         /// Stands: a seat can't be copied.

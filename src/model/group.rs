@@ -124,7 +124,7 @@ pub struct Claim {
     /// Which revision of the seat's settings and states it has; rises along the chain, and nodes compare theirs. 0: none.
     #[serde(default)]
     pub copy: u64,
-    /// Would it take the seat if its holder fell silent, and does it know of nothing that it would fail by?
+    /// Does it know of nothing that would keep it from taking and serving the seat? Whatever copies others have.
     #[serde(default)]
     pub fit: bool,
     /// Does it know that nobody holds the seat under that epoch? Its holder says so once it has released it.

@@ -73,9 +73,9 @@ labelled! {
         /// `G3`: it has to have the seat's configuration.
         NeverSynced = "never_synced": "this node never synced that seat (--force overrides)",
         /// Clients would be led by what it did not hear of.
-        NewerElsewhere = "newer_elsewhere": "another node that is heard has a newer copy of that seat: `failback status` names it (--force overrides)",
+        NewerElsewhere = "newer_elsewhere": "another node that is heard has a newer copy of that seat (--force overrides)",
         /// It would have to be given back.
-        FitterElsewhere = "fitter_elsewhere": "it could not be served from here, as `failback status` says, and another node that is heard could serve it",
+        FitterElsewhere = "fitter_elsewhere": "it could not be served from here, and another node that is heard could serve it",
         /// Not even with `--force`: it would serve nothing.
         NothingCopied = "nothing_copied": "nothing was ever copied of that seat, so there is nothing this node could serve",
         /// Whoever serves it can't be asked, and would not let go.
@@ -85,7 +85,7 @@ labelled! {
         /// `G12`.
         PreflightFailed = "preflight_failed": "the seat's upstreams are not reached from here (--force overrides)",
         /// What the host is like: a port that is taken, an interface that is down.
-        CannotServe = "cannot_serve": "the node that would take it could not bring up the seat's routes or its address: `failback status` on it says why",
+        CannotServe = "cannot_serve": "the node that would take it could not bring up the seat's routes or its address: its event `preflight_failed` says why",
         /// `takeover.auto` is off.
         AutoOff = "auto_off": "takeover.auto is off: an operator has to order the takeover",
         /// `G5`: no second automatic takeover.

@@ -81,7 +81,7 @@ fn b13_a_backup_that_is_not_heard_is_told_on_the_holder() {
     says(&rig.a, &["B, a backup node, is not heard", "seat A"]);
     assert_eq!(rig.a.told_of("standby_silent"), 1);
     let refused = rig.a.refuses(&["sync"]);
-    assert!(refused.contains("no other node is reached"), "{refused}");
+    assert!(refused.contains("no node that copies it is reached"), "{refused}");
     rig.b.launch();
     fit(&rig.a);
 }

@@ -74,7 +74,7 @@ pub(super) fn story(spec: &PairSpec, note: &Note, by: Option<&str>) -> Story {
                 None => format!("once it is sure that {upstream} still has everything: `failback resync {pair}`"),
             };
             let message = format!(
-                "{pair}: the accepted resync signal does not hold any more, as nobody watched {upstream} for a moment; {again}"
+                "{pair}: the accepted resync signal does not hold any more, as this node began to watch {upstream} anew; {again}"
             );
             ("signal_lost", None, message, true)
         }

@@ -56,15 +56,20 @@ pub(super) struct Fitness {
 }
 
 impl Fitness {
-    /// Would an order without `--force` be refused, as no server answers?
-    pub(super) fn is_unreached(&self, seat: &NodeName) -> bool {
-        self.found.get(seat).is_some_and(|found| !found.unreached.is_empty())
+    /// Would an order without `--force` be refused for what is found here?
+    pub(super) fn refuses(&self, seat: &NodeName) -> bool {
+        self.found.get(seat).is_some_and(|found| !found.unreached.is_empty() || !found.host.is_empty())
+    }
+
+    /// Why what was copied of it can't be run, not even to watch it.
+    fn unrun(&self, seat: &NodeName) -> Vec<String> {
+        let words = |why: &String| format!("what was copied can't be run here: {why}");
+        self.unarranged.iter().chain(self.aside.get(seat)).map(words).collect()
     }
 
     /// What the seat would fail by here.
     fn reasons(&self, seat: &NodeName) -> Vec<String> {
-        let unrun = |why: &String| format!("what was copied can't be run here: {why}");
-        let whole = self.unarranged.iter().chain(self.aside.get(seat)).map(unrun);
+        let whole = self.unrun(seat).into_iter();
         let found = self.found.get(seat).map(|found| found.host.iter().chain(&found.disk).chain(&found.unreached));
         whole.chain(found.into_iter().flatten().cloned()).collect()
     }
@@ -113,7 +118,7 @@ impl Group {
         (self.fitness.looked, self.fitness.looking) = (now, true);
         let (needs, own, driver) = (self.needs(), self.spec.shared_address.clone(), self.driver.clone());
         self.tasks.spawn(async move {
-            let seats = look_at(&driver, needs).await;
+            let Some(seats) = look_at(&driver, needs).await else { return Done::Nothing };
             let own = tokio::task::spawn_blocking(move || own.as_ref().and_then(hindrance)).await;
             own.map_or(Done::Nothing, |own_address| Done::Looked(Look { own_address, seats }))
         });
@@ -181,14 +186,14 @@ impl Group {
     /// Looks whether the seat could be served here.
     pub(super) fn preflight(&mut self, seat: NodeName, upstreams: bool) {
         let needs = self.arranger.known().get(&seat).map(|copy| self.needs_of(copy));
-        let driver = self.driver.clone();
+        let (driver, mut reasons) = (self.driver.clone(), self.fitness.unrun(&seat));
         self.tasks.spawn(async move {
             if let Some(needs) = needs {
-                let found = look_at(&driver, vec![needs]).await;
-                let host: Vec<String> = found.into_values().flat_map(|found| found.host).collect();
-                if !host.is_empty() {
-                    return Done::Preflight(seat, Err((SeatRefusal::CannotServe, host.join("; "))));
-                }
+                let Some(found) = look_at(&driver, vec![needs]).await else { return Done::Nothing };
+                reasons.extend(found.into_values().flat_map(|found| found.host));
+            }
+            if !reasons.is_empty() {
+                return Done::Preflight(seat, Err((SeatRefusal::CannotServe, reasons.join("; "))));
             }
             let reached = if upstreams { reached(&driver, &seat).await } else { Ok(()) };
             Done::Preflight(seat, reached.map_err(|why| (SeatRefusal::PreflightFailed, why)))
@@ -226,8 +231,8 @@ pub(super) fn unfit(node: &NodeName, seat: &NodeName) -> AlertKey {
     AlertKey::about(AlertKind::StandbyUnfit, Some(format!("seat {seat} on {node}")))
 }
 
-/// What each seat would fail by.
-async fn look_at(driver: &mpsc::Sender<SeatOrder>, needs: Vec<Needs>) -> BTreeMap<NodeName, Found> {
+/// What each seat would fail by; nothing while the node stops.
+async fn look_at(driver: &mpsc::Sender<SeatOrder>, needs: Vec<Needs>) -> Option<BTreeMap<NodeName, Found>> {
     let (reply, prospects) = oneshot::channel();
     let seats = needs.iter().map(|its| its.seat.clone()).collect();
     let _stopping = driver.send(SeatOrder::Prospects(seats, reply)).await;
@@ -236,7 +241,7 @@ async fn look_at(driver: &mpsc::Sender<SeatOrder>, needs: Vec<Needs>) -> BTreeMa
         let found = |its: Needs| (its.seat.clone(), found(&its, prospects.get(&its.seat)));
         needs.into_iter().map(found).collect()
     };
-    tokio::task::spawn_blocking(look).await.unwrap_or_default()
+    tokio::task::spawn_blocking(look).await.ok()
 }
 
 /// A server that is being checked for the first time has a moment to answer.

@@ -78,9 +78,11 @@ impl Group {
         if seats.is_empty() {
             let served = self.served();
             if !served.is_empty() {
-                let nodes: Vec<_> = heard.iter().filter(|node| !self.links_down.contains_key(*node)).cloned().collect();
+                let copies = |node: &NodeName| served.iter().any(|seat| self.machine.has_use_for(node, seat));
+                let reached = heard.iter().filter(|node| !self.links_down.contains_key(*node) && copies(node));
+                let nodes: Vec<_> = reached.cloned().collect();
                 if nodes.is_empty() {
-                    return Err(OrderError::Refused("no other node is reached over the peer link".into()));
+                    return Err(OrderError::Refused("no node that copies it is reached over the peer link".into()));
                 }
                 served.iter().for_each(|seat| self.poke(seat, &nodes));
                 let message = format!("{} told to copy what is held here", listed(&nodes));

@@ -120,9 +120,17 @@ impl Group {
                 "{me} does not take it over, as its address is answered for ({mac}): if that is the holder, it serves, and only the paths \
                  between the nodes are cut"
             ),
-            (Some(SeatRefusal::FitterElsewhere), _) if lacks.is_some() => {
-                let lacks = lacks.map(|doubt| doubt.message).unwrap_or_default();
-                format!("{lacks}; another node that is heard could")
+            (Some(SeatRefusal::FitterElsewhere), _) => {
+                let lacks =
+                    lacks.map_or_else(|| format!("{me} could not take over seat {seat}"), |doubt| doubt.message);
+                match self.machine.fitter(now, seat) {
+                    Some((node, true)) => format!("{lacks}; {node} could, and is to take it"),
+                    Some((node, false)) => format!(
+                        "{lacks}; {node} could, with an older copy: mend {me}, or failback takeover {seat} --force on {node}, which goes on without \
+                         what only {me} has"
+                    ),
+                    None => lacks,
+                }
             }
             (Some(why), _) => {
                 format!("{me} does not take it over by itself: {}; {}", why.words(), self.way_out(now, seat))
@@ -146,8 +154,7 @@ impl Group {
             );
         }
         let stands_by = self.machine.role() == Role::Backup && self.machine.state() == NodeStateName::Standby;
-        let unreached = self.fitness.is_unreached(seat);
-        let force = if stands_by && !unreached { "" } else { " --force" };
+        let force = if stands_by && !self.fitness.refuses(seat) { "" } else { " --force" };
         format!("if no other node serves it: failback takeover {seat}{force}")
     }
 
@@ -231,7 +238,7 @@ impl Group {
         let doubt = |node: &NodeName| Doubt {
             key: AlertKey::about(AlertKind::StandbyUnfit, Some(format!("{node} is silent"))),
             title: format!("{node}, a backup node, is not heard"),
-            message: format!("{node}, a backup node, is not heard: it could not take over seat {served}"),
+            message: format!("{node}, a backup node, is not heard: nobody knows whether it could take over ({served})"),
             advice: format!("look at {node}: does it run, and is it reached?"),
             event: "standby_silent",
             over: None,

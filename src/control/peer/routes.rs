@@ -149,10 +149,8 @@ async fn heartbeat(State(shared): State<Arc<Shared>>, Extension(caller): Extensi
     };
     let (boot, role) = (heartbeat.boot, heartbeat.role);
     let heard = shared.hear(&peer, heartbeat, HeartbeatPath::Link);
-    let is_news = (heard == Heard::NewRun && boot != peer.boot) || (heard != Heard::Stale && role != peer.role);
-    if is_news && let Err(error) = shared.store.note_run(&peer.node, boot, role).await {
-        // Without it, beacons of that run could be sent again to a later run of ours.
-        tracing::warn!(node = %peer.node, %error, "the other node's restart can't be remembered");
+    if heard != Heard::Stale && (boot, role) != (peer.boot, peer.role) {
+        shared.note_run(&peer, boot, role).await;
     }
     StatusCode::NO_CONTENT.into_response()
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::model::{
     NodeName,
-    group::{Heartbeat, HeartbeatPath},
+    group::{Heartbeat, HeartbeatPath, Role},
     tls::Pin,
 };
 use std::{
@@ -30,6 +30,9 @@ use tokio::{
 
 /// A mistake in two configurations is not mended in a minute.
 const TELL_OF_TWIN_EVERY: Duration = Duration::from_secs(10 * 60);
+
+/// A disk that was full is tried again after this long.
+const NOTE_AGAIN: Duration = Duration::from_secs(30);
 
 /// One for each node that runs.
 pub(super) struct Shared {
@@ -50,6 +53,8 @@ pub(super) struct Shared {
     pub(super) fresh: Mutex<Freshness>,
     pub(super) addresses: Addresses,
     pub(super) told_of_twin: Mutex<Option<Instant>>,
+    /// When the disk last did not take a peer's run and role.
+    pub(super) not_noted: Mutex<Option<Instant>>,
 }
 
 /// Connections for calls that wait to be used again, one for each node.
@@ -116,6 +121,19 @@ impl Shared {
     /// lower says so: what is lower than ours may be our own, recorded and sent again.
     pub(super) fn is_twins(&self, heartbeat: &Heartbeat) -> bool {
         (heartbeat.boot, heartbeat.sequence) > (self.boot, self.sequence.load(Ordering::Relaxed))
+    }
+
+    /// Remembers the run and the role of a peer, which it says on its link; a disk that takes nothing is tried again, but not at every heartbeat.
+    pub(super) async fn note_run(&self, peer: &Peer, boot: u64, role: Role) {
+        if lock(&self.not_noted).is_some_and(|failed| failed.elapsed() < NOTE_AGAIN) {
+            return;
+        }
+        let noted = self.store.note_run(&peer.node, boot, role).await;
+        *lock(&self.not_noted) = noted.is_err().then(Instant::now);
+        if let Err(error) = noted {
+            // Without it, beacons of that run could be sent again to a later run of ours.
+            tracing::warn!(node = %peer.node, %error, "the other node's run and role can't be remembered");
+        }
     }
 
     /// Passes on what must not be lost.

@@ -96,6 +96,7 @@ impl PeerLinks {
             fresh: Default::default(),
             addresses: Default::default(),
             told_of_twin: Default::default(),
+            not_noted: Default::default(),
         });
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();

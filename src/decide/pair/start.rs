@@ -89,8 +89,10 @@ pub(super) fn machine(start: Start, now: Time) -> PairMachine {
     if !machine.core.adrift {
         machine.persist(Plan::keep(machine.core.clone()));
     }
-    if let Some(home) =
-        machine.home().filter(|_| had_signal && machine.came_from.is_none()).map(|home| home.name.clone())
+    if let Some(home) = machine
+        .home()
+        .filter(|_| had_signal && machine.came_from.is_none() && !machine.core.adrift)
+        .map(|home| home.name.clone())
     {
         machine.note(Note::SignalLost(home));
     }

@@ -2,7 +2,6 @@
 
 use super::{
     NodeMachine,
-    copies::Grown,
     effect::{Effect, Message, NodeRecord, Note, SeatRecord},
     input::Order,
     state::{Entry, Phase, Promise, Seat},
@@ -150,7 +149,7 @@ impl NodeMachine {
 
     fn commit_take(&mut self, plan: Plan) {
         let Plan::Take { seat: name, epoch, reason, adopt, entry, ordered } = plan else { return };
-        let (me, here) = (self.me.clone(), self.revision_of(&name));
+        let me = self.me.clone();
         let Some(seat) = self.seats.get_mut(&name) else {
             // Its node left the group meanwhile.
             return self.refuse_if(ordered, SeatRefusal::NoSuchSeat);
@@ -161,9 +160,6 @@ impl NodeMachine {
             return self.refuse_if(ordered, SeatRefusal::Overtaken);
         }
         let was = seat.home.clone();
-        if !seat.is_serving() {
-            (seat.grown, seat.lacks) = (Grown::new(here), None);
-        }
         (seat.epoch, seat.holder, seat.reason, seat.granted) = (epoch, Some(me.clone()), reason, None);
         (seat.countdown, seat.held_back) = (0, None);
         if adopt {

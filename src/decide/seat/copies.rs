@@ -53,9 +53,13 @@ impl NodeMachine {
         newest.filter(|(_, claim)| claim.copy > here).map(|(node, _)| node)
     }
 
-    /// Could another backup node that is heard serve the seat, while this one could not?
-    pub(super) fn is_outdone(&self, now: Time, seat: &NodeName) -> bool {
-        !self.is_fit(seat) && self.candidates(now, seat).any(|(_, claim)| claim.fit)
+    /// Where this node could not serve the seat: the one that is heard and could, and whether it has no older copy, so that it will.
+    #[must_use]
+    pub fn fitter(&self, now: Time, seat: &NodeName) -> Option<(&NodeName, bool)> {
+        let here = self.revision_of(seat);
+        let fit = self.candidates(now, seat).filter(|(_, claim)| claim.fit);
+        let best = fit.max_by_key(|(_, claim)| claim.copy).filter(|_| !self.is_fit(seat));
+        best.map(|(node, claim)| (node, claim.copy >= here))
     }
 
     /// How many go before this one: those that are fit, those with a newer copy, those with the lesser name.

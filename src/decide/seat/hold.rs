@@ -3,6 +3,7 @@
 use super::{
     NodeMachine,
     commit::Plan,
+    copies::Grown,
     effect::{Effect, Message, Note},
     state::{Entry, Granted, Guest, Phase, Promise},
     work::GRANT_BACK,
@@ -52,6 +53,7 @@ impl NodeMachine {
             true if entry.forced => Ok(()),
             true => self.prove(now, name, entry.since),
         };
+        let here = self.revision_of(name);
         let Some(seat) = self.seats.get_mut(name) else { return };
         seat.hindrance = may.err();
         if may.is_err() {
@@ -59,6 +61,7 @@ impl NodeMachine {
         }
         seat.phase = Phase::Serving;
         seat.conflict = None;
+        (seat.grown, seat.lacks) = (Grown::new(here), None);
         seat.announce_at = now + ANNOUNCE_EVERY;
         let (seat, epoch, reason, degraded) = (name.clone(), seat.epoch, seat.reason, seat.is_degraded());
         self.effects.push_back(Effect::Serve { seat: seat.clone(), epoch });

@@ -55,6 +55,7 @@ impl NodeMachine {
 
     fn left(&mut self, name: &NodeName) {
         self.peers.remove(name);
+        self.seats.values_mut().for_each(|seat| drop(seat.lacks.take_if(|node| node == name)));
         let me = &self.me;
         self.seats.retain(|seat, known| {
             seat != name || known.holder.as_ref() == Some(me) || known.home != *name || known.phase != Phase::Idle

@@ -2,7 +2,6 @@
 
 use super::{
     NodeMachine,
-    copies::Grown,
     effect::NodeRecord,
     input::{Start, Stored},
     state::{Granted, Peer, Question, Seat},
@@ -60,7 +59,6 @@ impl NodeMachine {
             seat.epoch = stored.epoch;
             seat.reason = if stored.holder.as_ref() == Some(&self.me) { SeatReason::Restarted } else { stored.reason };
             seat.holder = stored.holder;
-            seat.grown = Grown::new(self.revision_of(&stored.seat));
             // How much of the grant's time is left is not known: all of it, to be safe.
             seat.granted = stored.granted.map(|(to, epoch)| Granted { to, epoch, until: now + GRANT_BACK });
             self.seats.insert(stored.seat, seat);

@@ -58,14 +58,17 @@ impl NodeMachine {
         }
         let outdone = match self.newer_copy(now, name) {
             Some(_) => Some(SeatRefusal::NewerElsewhere),
-            None if self.is_outdone(now, name) && now < quiet_at + head_start + OUTDONE => {
-                Some(SeatRefusal::FitterElsewhere)
-            }
-            None => self.retry_at.map(|_| SeatRefusal::NotStored),
+            None => match self.fitter(now, name) {
+                // Neither takes it: that one has an older copy. Which of the two evils it is to be is an operator's to say.
+                Some((_, false)) => Some(SeatRefusal::FitterElsewhere),
+                Some((_, true)) if now < quiet_at + head_start + OUTDONE => Some(SeatRefusal::FitterElsewhere),
+                _ => self.retry_at.map(|_| SeatRefusal::NotStored),
+            },
         };
         if let Some(why) = outdone {
             return self.say_held_back(name, why);
         }
+        self.no_longer_held_back(name);
         match self.prove(now, name, began) {
             Ok(()) => {
                 let Some(seat) = self.seats.get(name) else { return };
@@ -97,6 +100,14 @@ impl NodeMachine {
             Some(SeatRefusal::NeverSynced)
         } else {
             None
+        }
+    }
+
+    /// What was said of a node that is silent by now is not so any more.
+    fn no_longer_held_back(&mut self, name: &NodeName) {
+        let of_others = [SeatRefusal::NewerElsewhere, SeatRefusal::FitterElsewhere];
+        if let Some(seat) = self.seats.get_mut(name) {
+            seat.held_back.take_if(|why| of_others.contains(why));
         }
     }
 

@@ -253,7 +253,8 @@ impl NodeMachine {
         if self.work.as_ref().filter(awaited).is_none() {
             return;
         }
-        if let Err(why) = found {
+        let forced = self.work.as_ref().is_some_and(|work| work.force);
+        if let Some(why) = found.err().filter(|_| !forced) {
             return self.refuse(why);
         }
         if self.who_can_give(now, seat).is_some() || !self.is_takeover() {
