@@ -88,6 +88,14 @@ impl Hearing {
             }
             self.turn_to(boot, linked);
         }
+        if linked && sequence <= self.link.sequence {
+            // It counts lower than before: late, or its state was put back, and this is another run under the same number.
+            self.belied += 1;
+            if self.belied < LATE {
+                return Worth::Nothing;
+            }
+            (self.link.sequence, self.beacon.sequence, self.sequence) = (0, 0, 0);
+        }
         if linked {
             (self.by_link, self.belied) = (true, 0);
         }
@@ -263,6 +271,16 @@ mod tests {
         let heard = [2, 3, 4].map(|number| hearing.hear(at(100 + number * 200), Path::PeerLink, 5, number));
         assert_eq!(heard, [Worth::Nothing, Worth::Nothing, Worth::News]);
         assert_eq!(hearing.hear(at(1100), Path::PeerLink, 4, 91), Worth::Nothing);
+    }
+
+    #[test]
+    fn a_node_whose_count_was_put_back_is_heard_after_a_moment() {
+        let mut hearing = Hearing::new(at(0));
+        hearing.hear(at(100), Path::PeerLink, 5, 9000);
+        hearing.hear(at(110), Path::Beacon, 5, 9000);
+        let heard = [1, 2, 3, 4].map(|number| hearing.hear(at(1000 + number * 200), Path::PeerLink, 5, number));
+        assert_eq!(heard, [Worth::Nothing, Worth::Nothing, Worth::News, Worth::News]);
+        assert_eq!(hearing.hear(at(2000), Path::Beacon, 5, 5), Worth::News);
     }
 
     #[test]

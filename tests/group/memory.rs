@@ -7,7 +7,7 @@ use crate::{
     rig::{Rig, by_hand},
     unfit::{fit, says},
 };
-use failback::model::{Side, seat::SeatReason};
+use failback::model::{Side, group::NodeStateName, seat::SeatReason};
 use std::{fs, net::TcpListener, time::Duration};
 
 #[track_caller]
@@ -57,12 +57,31 @@ fn b13_a_backup_on_which_a_routes_port_is_taken_is_unfit_on_both_nodes() {
     fit(&rig.a);
 }
 
+/// Its state was put back from an image: it counts its runs, and what it says, from before again.
+#[test]
+fn g8_a_node_whose_count_of_runs_was_put_back_is_heard_at_once() {
+    let mut rig = Rig::joined();
+    let count = rig.b.proxy.dir().join("state/boot");
+    let run: u64 = fs::read_to_string(&count).expect("a count").trim().parse().expect("a number");
+    std::thread::sleep(Duration::from_secs(9));
+    rig.b.proxy.kill();
+    fs::write(&count, format!("{}\n", run - 1)).expect("it can be put back");
+    rig.b.launch();
+    let heard = || rig.a.row(&rig.b).is_some_and(|row| row.state == NodeStateName::Standby);
+    // It was silent for a moment; it is not for as long as its run before had lasted.
+    std::thread::sleep(Duration::from_secs(2));
+    throughout(Duration::from_secs(3), "A hears it", heard);
+}
+
 #[test]
 fn g6_a_seat_is_not_handed_to_a_node_on_which_its_port_is_taken() {
     let mut rig = Rig::joined();
     let taken = rig.lab.on("b", || TcpListener::bind("0.0.0.0:4100").expect("a free port"));
-    let said = rig.b.refuses(&["takeover", "A"]);
-    assert!(said.contains("could not bring up the seat's routes"), "{said}");
+    for order in [&["takeover", "A"][..], &["group", "role", "primary"], &["replace", "A", "--with", "B"]] {
+        let said = rig.b.refuses(order);
+        assert!(said.contains("could not bring up the seat's routes"), "{said}");
+    }
+    rig.a.until_serves(&rig.a);
     drop(taken);
     rig.kill_a();
     rig.b.until_serves(&rig.a);

@@ -78,7 +78,7 @@ fn b13_a_backup_whose_interface_is_down_or_does_not_exist_is_unfit_on_both_nodes
 fn b13_a_backup_that_is_not_heard_is_told_on_the_holder() {
     let mut rig = Rig::joined();
     rig.b.proxy.kill();
-    says(&rig.a, &["B, a backup node, is not heard", "seat A"]);
+    says(&rig.a, &["B, a backup node, is not heard", "could take over (A)"]);
     assert_eq!(rig.a.told_of("standby_silent"), 1);
     let refused = rig.a.refuses(&["sync"]);
     assert!(refused.contains("no node that copies it is reached"), "{refused}");

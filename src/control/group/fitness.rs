@@ -13,7 +13,7 @@ use crate::{
         alert::{AlertKey, AlertKind},
         causes::chain,
         group::InterfaceAddress,
-        seat::SeatRefusal,
+        seat::{SeatRefusal, Suspicion},
     },
     net::listen,
 };
@@ -28,6 +28,8 @@ use tokio::{
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// While a node is late, which may have to be succeeded in a moment.
+const LOOK_CLOSELY: Duration = Duration::from_millis(100);
 const SAID_AFTER: Duration = Duration::from_secs(3);
 const ALERT_AFTER: Duration = Duration::from_secs(10);
 
@@ -112,7 +114,9 @@ impl Group {
     /// Looks, if it is time to.
     pub(super) fn look_at_fitness(&mut self) {
         let now = self.clock.now();
-        if self.fitness.looking || now.since(self.fitness.looked) < LOOK_EVERY {
+        let all_well = self.machine.peers(now).all(|(_, heard, ..)| heard == Suspicion::Green);
+        let every = if all_well { LOOK_EVERY } else { LOOK_CLOSELY };
+        if self.fitness.looking || now.since(self.fitness.looked) < every {
             return;
         }
         (self.fitness.looked, self.fitness.looking) = (now, true);

@@ -1,6 +1,6 @@
 //! What stands about the group as alerts and metrics.
 
-use super::Group;
+use super::{Group, fitness::unfit};
 use crate::{
     control::seats::SeatOrder,
     decide::seat::RoleConflict,
@@ -45,6 +45,10 @@ impl Group {
         self.hindrances.failing.retain(|seat, _| held(seat));
         let failing = &self.hindrances.failing;
         self.hindrances.not_coming.retain(|seat, _| failing.contains_key(seat));
+        // Whoever holds it stands by for it no more; that says nothing of its being fit.
+        let taken: Vec<AlertKey> =
+            view.seats.iter().filter(|its| held(&its.seat)).map(|its| unfit(&self.me, &its.seat)).collect();
+        self.forget_doubts(|key| taken.contains(key));
         self.count_silences(now);
         self.forget_paths_of_the_silent();
         let mut doubts = self.held_and_not_served();

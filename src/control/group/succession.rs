@@ -106,6 +106,7 @@ impl Group {
     fn who_fails(&self, now: Time, holder: Option<&NodeName>) -> String {
         let Some(holder) = holder else { return "no node is known to hold it".into() };
         match self.machine.peers(now).find(|(name, ..)| *name == holder) {
+            None if self.machine.is_heard(now, holder) => format!("{holder}, which holds it, does not serve it"),
             None => format!("{holder}, which held it, is not heard, and not joined with this node"),
             Some((_, Suspicion::Red, ..)) => format!("{holder}, which holds it, is silent"),
             Some(_) => format!("{holder}, which holds it, does not serve it (`failback status` there says why)"),
@@ -154,7 +155,11 @@ impl Group {
             );
         }
         let stands_by = self.machine.role() == Role::Backup && self.machine.state() == NodeStateName::Standby;
-        let force = if stands_by && !self.fitness.refuses(seat) { "" } else { " --force" };
+        let holder = self.machine.seats().find(|(name, _)| *name == seat).and_then(|(_, status)| status.holder);
+        // A member hands it over; who is not joined can't be asked.
+        let others = self.others();
+        let stranger = holder.is_some_and(|holder| !others.contains(&holder) && self.machine.is_heard(now, &holder));
+        let force = if stands_by && !stranger && !self.fitness.refuses(seat) { "" } else { " --force" };
         format!("if no other node serves it: failback takeover {seat}{force}")
     }
 

@@ -30,7 +30,8 @@ impl Freshness {
         let last = self.0.get(&(node.clone(), path)).copied();
         let another_run = last.is_none_or(|last| now.0 != last.0);
         let news = match (path, last) {
-            (HeartbeatPath::Link, Some(last)) => another_run || now.1 > last.1,
+            // One that counts lower than before had its state put back: `decide/suspicion` tells it from one that comes late.
+            (HeartbeatPath::Link, Some(_)) => true,
             (HeartbeatPath::Beacon, Some(last)) => now > last,
             (HeartbeatPath::Link, None) => true,
             (HeartbeatPath::Beacon, None) => now.0 >= least,
@@ -41,7 +42,8 @@ impl Freshness {
         self.0.insert((node.clone(), path), now);
         if path == HeartbeatPath::Link {
             let beacon = self.0.entry((node.clone(), HeartbeatPath::Beacon)).or_insert((now.0, 0));
-            if beacon.0 != now.0 {
+            let counts_anew = last.is_some_and(|last| now <= last);
+            if beacon.0 != now.0 || counts_anew {
                 *beacon = (now.0, 0);
             }
         }
@@ -86,7 +88,7 @@ mod tests {
             Heard::NewRun,
             "its state was lost: it counts from the beginning"
         );
-        assert_eq!(fresh.hear(&node, Link, (2, 1), 0), Heard::Stale);
+        assert_eq!(fresh.hear(&node, Link, (2, 1), 0), Heard::New, "or was put back to an earlier one");
         assert_eq!(fresh.hear(&node, Beacon, (2, 2), 0), Heard::New);
         assert_eq!(fresh.hear(&node, Beacon, (2, 2), 0), Heard::Stale);
         // Another machine has its name and the pairing key.

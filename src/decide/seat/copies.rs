@@ -83,6 +83,12 @@ impl NodeMachine {
         self.peers.iter().chain(&self.overheard)
     }
 
+    /// Is this node heard, joined with this one or not?
+    #[must_use]
+    pub fn is_heard(&self, now: Time, node: &NodeName) -> bool {
+        self.neighbours().any(|(name, peer)| name == node && !self.is_quiet(now, peer))
+    }
+
     /// This node has this revision now.
     pub(super) fn has_revision(&mut self, name: &NodeName, revision: u64) {
         self.synced.insert(name.clone(), revision);

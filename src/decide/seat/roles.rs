@@ -45,15 +45,9 @@ impl NodeMachine {
         match (held, heard.as_slice()) {
             (Some(name), _) => self.store_role(now, ticket, order, name, Role::Primary, None),
             (None, [only]) => {
-                let sync_first = matches!(order, Order::Role { sync_first: true, .. });
                 let mut work = Work::new(now, ticket, order, only.clone(), SeatReason::RolesChanged).adopting(true);
                 work.force = force;
-                if sync_first {
-                    return self.fetch(now, work);
-                }
-                self.work = Some(work);
-                self.ask_holder(now);
-                Ok(())
+                self.fetch(now, work)
             }
             (None, []) if self.seats.is_empty() || force => self.be_primary_alone(now, ticket, order),
             (None, []) => refused(SeatRefusal::HolderNotHeard),

@@ -3,7 +3,7 @@
 //! that is not with its own node stays where it is: nobody hands it to and fro.
 
 use super::{
-    NodeMachine,
+    NodeMachine, Peer,
     effect::{Message, Note},
     input::Order,
     work::Work,
@@ -52,7 +52,7 @@ impl NodeMachine {
         let last = unable.asked.as_ref().map(|(_, guest)| guest.clone());
         seat.unable = Some(unable);
         self.let_go(name, SeatReason::ServeFailed, None);
-        if help && let Some(guest) = self.who_stands_by(now, last.as_ref()) {
+        if help && let Some(guest) = self.who_stands_by(now, name, last.as_ref()) {
             if let Some(unable) = self.seats.get_mut(name).and_then(|seat| seat.unable.as_mut()) {
                 unable.asked = Some((now, guest.clone()));
             }
@@ -67,18 +67,24 @@ impl NodeMachine {
     pub(super) fn help_refused(&mut self, guest: &NodeName, name: &NodeName, why: SeatRefusal) {
         let Some(unable) = self.seats.get_mut(name).and_then(|seat| seat.unable.as_mut()) else { return };
         let was_asked = unable.asked.as_ref().is_some_and(|(_, asked)| asked == guest);
+        if let Some((at, _)) = unable.asked.as_mut().filter(|_| was_asked) {
+            // The next one need not wait.
+            *at = *at - ASK_AGAIN;
+        }
         if was_asked && unable.refused.replace((guest.clone(), why)) != Some((guest.clone(), why)) {
             self.note(Note::NotComing { seat: name.clone(), guest: guest.clone(), why });
         }
     }
 
-    /// Who stands by comes first, then who serves another seat; each in turn.
-    fn who_stands_by(&self, now: Time, last: Option<&NodeName>) -> Option<NodeName> {
+    /// Who could serve it comes first, then who stands by, then who serves another seat; each in turn.
+    fn who_stands_by(&self, now: Time, seat: &NodeName, last: Option<&NodeName>) -> Option<NodeName> {
         let backups = self.peers.iter().filter(|(_, peer)| peer.role == Role::Backup && self.is_near(now, peer));
-        let mut backups: Vec<_> = backups.map(|(name, peer)| (peer.state != NodeStateName::Standby, name)).collect();
+        let unfit = |peer: &Peer| !peer.claim(seat).is_some_and(|claim| claim.fit);
+        let mut backups: Vec<_> =
+            backups.map(|(name, peer)| (unfit(peer), peer.state != NodeStateName::Standby, name)).collect();
         backups.sort();
-        let after = last.and_then(|last| backups.iter().position(|(_, name)| *name == last)).map_or(0, |at| at + 1);
-        backups.get(after % backups.len().max(1)).map(|(_, name)| (*name).clone())
+        let after = last.and_then(|last| backups.iter().position(|(.., name)| *name == last)).map_or(0, |at| at + 1);
+        backups.get(after % backups.len().max(1)).map(|(.., name)| (*name).clone())
     }
 
     /// The holder can't serve, and asks this node to: what holds it back from a takeover by itself holds it back here.

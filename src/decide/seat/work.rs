@@ -257,7 +257,9 @@ impl NodeMachine {
         if let Some(why) = found.err().filter(|_| !forced) {
             return self.refuse(why);
         }
-        if self.who_can_give(now, seat).is_some() || !self.is_takeover() {
+        if self.work.as_ref().is_some_and(|work| matches!(work.order, Order::Role { sync_first: false, .. })) {
+            self.ask_holder(now);
+        } else if self.who_can_give(now, seat).is_some() || !self.is_takeover() {
             // What changed is pulled while the holder still serves: without it, nobody lets go.
             self.begin_pull(now, seat);
         } else {
