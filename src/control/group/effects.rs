@@ -226,6 +226,9 @@ impl Group {
         if let Note::LetGo { seat, reason: SeatReason::Superseded, .. } = note {
             self.pulls.served_twice.insert(seat.clone());
         }
+        if let Note::Countdown { .. } = note {
+            self.look_again();
+        }
         if let Note::NotComing { seat, .. } = note {
             self.hindrances.not_coming.insert(seat.clone(), story.message.clone());
         }

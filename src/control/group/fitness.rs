@@ -13,7 +13,7 @@ use crate::{
         alert::{AlertKey, AlertKind},
         causes::chain,
         group::InterfaceAddress,
-        seat::{SeatRefusal, Suspicion},
+        seat::SeatRefusal,
     },
     net::listen,
 };
@@ -28,8 +28,6 @@ use tokio::{
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// While a node is late, which may have to be succeeded in a moment.
-const LOOK_CLOSELY: Duration = Duration::from_millis(100);
 const SAID_AFTER: Duration = Duration::from_secs(3);
 const ALERT_AFTER: Duration = Duration::from_secs(10);
 
@@ -114,9 +112,7 @@ impl Group {
     /// Looks, if it is time to.
     pub(super) fn look_at_fitness(&mut self) {
         let now = self.clock.now();
-        let all_well = self.machine.peers(now).all(|(_, heard, ..)| heard == Suspicion::Green);
-        let every = if all_well { LOOK_EVERY } else { LOOK_CLOSELY };
-        if self.fitness.looking || now.since(self.fitness.looked) < every {
+        if self.fitness.looking || now.since(self.fitness.looked) < LOOK_EVERY {
             return;
         }
         (self.fitness.looked, self.fitness.looking) = (now, true);
@@ -129,6 +125,12 @@ impl Group {
         if self.fitness.unarranged.is_some() || !self.fitness.aside.is_empty() {
             self.arrange();
         }
+    }
+
+    /// A holder may have to be succeeded in a moment: what was found is not to be two seconds old then.
+    pub(super) fn look_again(&mut self) {
+        self.fitness.looked = Time::ZERO;
+        self.look_at_fitness();
     }
 
     pub(super) fn looked(&mut self, found: Look) {

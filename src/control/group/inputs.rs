@@ -57,6 +57,7 @@ impl Group {
                 let first = !self.links_down.contains_key(&node);
                 self.link_lost(&node, was_up, &why);
                 if was_up || first {
+                    self.look_again();
                     self.input(Input::LinkLost(node.clone()));
                     self.knock(node);
                 }

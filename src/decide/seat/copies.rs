@@ -6,7 +6,7 @@ use crate::model::{
     NodeName, Time,
     group::{Claim, Role},
 };
-use std::{cmp::Reverse, collections::BTreeSet};
+use std::cmp::Reverse;
 
 /// What a holder's copy grew from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +37,6 @@ impl NodeMachine {
     /// Would it take the seat if its holder fell silent, and is nothing known that it would fail by?
     pub(super) fn is_fit(&self, seat: &NodeName) -> bool {
         self.held_back(seat).is_none() && self.retry_at.is_none() && !self.unfit.contains(seat)
-    }
-
-    /// These seats could not be served here.
-    pub(super) fn unfit_for(&mut self, seats: BTreeSet<NodeName>) {
-        self.unfit = seats;
     }
 
     /// The node that is heard and has a newer copy of the seat, and a use for it: this one would take clients to servers that their pairs have

@@ -37,7 +37,7 @@ impl NodeMachine {
             }
             Input::Left(name) => self.left(&name),
             Input::Synced { seat, revision } => self.was_synced(now, &seat, revision),
-            Input::Unfit(seats) => self.unfit_for(seats),
+            Input::Unfit(seats) => self.unfit = seats,
             Input::SyncFailed { seat, came } => self.sync_failed(now, &seat, came),
             Input::Preflight { seat, found } => self.preflight(now, &seat, found),
             Input::Told(name, message) => self.told(now, &name, message),
