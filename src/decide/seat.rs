@@ -293,6 +293,7 @@ impl NodeMachine {
         for name in &names {
             self.advance_seat(now, name);
             self.succeed(now, name);
+            self.take_yielded(now, name);
         }
         self.store_what_is_known(now);
         self.watch_isolation(now);
@@ -329,14 +330,16 @@ impl NodeMachine {
     fn claims(&self, now: Time) -> Vec<Claim> {
         let claim = |(name, seat): (&NodeName, &Seat)| {
             let holder = seat.holder.as_ref().and_then(|holder| self.peers.get(holder));
+            let yields = seat.yielded.is_some();
             Claim {
                 seat: name.clone(),
                 epoch: seat.epoch,
                 holds: seat.is_serving(),
-                hears: seat.is_serving() || holder.is_some_and(|holder| self.is_near(now, holder)),
+                hears: seat.is_serving() || (!yields && holder.is_some_and(|holder| self.is_near(now, holder))),
                 copy: self.revision_of(name),
                 fit: self.is_fit(name),
                 vacant: seat.holder.is_none() && seat.epoch > Epoch(0),
+                yields: self.yields(seat),
                 home: (seat.home != *name).then(|| seat.home.clone()),
             }
         };

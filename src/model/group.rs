@@ -130,6 +130,9 @@ pub struct Claim {
     /// Does it know that nobody holds the seat under that epoch? Its holder says so once it has released it.
     #[serde(default)]
     pub vacant: bool,
+    /// Does it hold the seat, has never served it, and leaves it to whichever backup node can?
+    #[serde(default)]
+    pub yields: bool,
     /// Whose seat it is, if that is no longer the node it is called by (`replace`, a change of roles).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<NodeName>,

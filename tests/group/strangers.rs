@@ -118,6 +118,22 @@ fn of_two_backups_with_equal_copies_the_one_that_could_serve_takes_over() {
 }
 
 #[test]
+fn b8_a_backup_that_took_a_seat_it_can_not_serve_leaves_it_to_the_other_as_soon_as_that_one_could() {
+    let (mut rig, c) = star();
+    let _taken = rig.lab.on("b", || TcpListener::bind("0.0.0.0:4100").expect("a free port"));
+    let in_the_way = rig.lab.on("c", || TcpListener::bind("0.0.0.0:4100").expect("a free port"));
+    says(&rig.b, &["B could not take over seat A", "4100 is in use"]);
+    says(&c, &["C could not take over seat A", "4100 is in use"]);
+    rig.kill_a();
+    says(&rig.b, &["B can't serve seat A", "4100"]);
+    c.never_serves(&rig.a, 3 * PRIMARY_TIMEOUT);
+    drop(in_the_way);
+    c.until_serves(&rig.a);
+    rig.until_reached("AGG_P");
+    assert_eq!(one_alone(&rig, &c), "C");
+}
+
+#[test]
 fn who_was_forced_to_serve_an_older_copy_says_so_until_the_other_has_what_is_served() {
     let (mut rig, c) = star_with(&by_hand());
     a_side_that_only_c_knows(&mut rig, &c);

@@ -209,6 +209,7 @@ fn saying(role: Role, state: NodeStateName, epoch: u64) -> Saying {
         copy: 3,
         fit: false,
         vacant: false,
+        yields: false,
         home: None,
     }];
     Saying { role, state, claims }

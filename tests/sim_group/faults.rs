@@ -31,6 +31,8 @@ pub(crate) enum Fault {
     DiskSlow(usize),
     /// It can't bring up routes or address.
     Unable(usize),
+    /// The primary nodes are cut off while no backup node can bring up anything; each mends in its own time.
+    NobodyAble,
 }
 
 impl World {
@@ -51,7 +53,7 @@ impl World {
         let node = self.chance.below(count);
         let other = (node + 1 + self.chance.below(count - 1)) % count;
         let span = self.chance.pick(&[400, 1500, 5000, 9000]);
-        match self.chance.below(13) {
+        match self.chance.below(14) {
             0 => Fault::Cut { from: node, to: other, paths: [true, false] },
             1 => Fault::Cut { from: node, to: other, paths: [false, true] },
             2 => Fault::Cut { from: node, to: other, paths: [true, true] },
@@ -63,6 +65,7 @@ impl World {
             9 => Fault::KillAfter(node, self.chance.below(30)),
             10 => Fault::DiskFull(node),
             11 => Fault::Unable(node),
+            12 if count > 2 => Fault::NobodyAble,
             _ => Fault::DiskSlow(node),
         }
     }
@@ -70,6 +73,9 @@ impl World {
     pub(crate) fn fault(&mut self, fault: Fault) {
         if self.calm.is_some() {
             return;
+        }
+        if matches!(fault, Fault::NobodyAble) {
+            return self.nobody_is_able();
         }
         self.set(fault, true);
         match fault {
@@ -81,6 +87,15 @@ impl World {
         let longest = self.chance.pick(&[500, 3000, 10_000]);
         let lasts = self.chance.millis(100, longest);
         self.after(lasts, Event::Mends(fault));
+    }
+
+    fn nobody_is_able(&mut self) {
+        for node in 0..self.nodes.len() {
+            let fault = if node < self.primaries { Fault::Network(node) } else { Fault::Unable(node) };
+            self.set(fault, true);
+            let lasts = self.chance.millis(4000, 20_000);
+            self.after(lasts, Event::Mends(fault));
+        }
     }
 
     pub(crate) fn mends(&mut self, fault: Fault) {
@@ -112,7 +127,7 @@ impl World {
                 self.nodes[node].unable = on;
                 self.looks_at_itself(node);
             }
-            Fault::Freeze(..) | Fault::Kill(_) | Fault::KillAfter(..) => {}
+            Fault::Freeze(..) | Fault::Kill(_) | Fault::KillAfter(..) | Fault::NobodyAble => {}
         }
         self.watch_isolation();
     }

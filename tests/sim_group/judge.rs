@@ -2,7 +2,6 @@
 
 use crate::{
     chain::Chain,
-    node::is_handed_over,
     world::{NAMES, World},
 };
 use failback::{
@@ -22,6 +21,8 @@ pub(crate) struct Judge {
     pub(crate) satisfied: bool,
     /// Seats that were taken by force: what that loses is the operator's decision.
     pub(crate) forced: BTreeSet<NodeName>,
+    /// Under which epochs seats were granted.
+    pub(crate) granted: BTreeSet<(NodeName, Epoch)>,
     /// Two serve one seat, and the one with the lower epoch can hear the other, since.
     both: BTreeMap<(NodeName, usize, usize), Time>,
     /// Who served under each epoch.
@@ -32,8 +33,8 @@ pub(crate) struct Judge {
     rewired: Time,
     /// Edits that every node has acknowledged.
     acknowledged: BTreeMap<NodeName, BTreeSet<u64>>,
-    /// What the last holder had when it was last seen serving.
-    written: BTreeMap<NodeName, Vec<u64>>,
+    /// What the holder with the highest epoch had when it was last seen serving.
+    written: BTreeMap<NodeName, (Epoch, Vec<u64>)>,
     /// The highest epoch each node had on its disk or was about to.
     stored: BTreeMap<(usize, NodeName), Epoch>,
 }
@@ -96,9 +97,12 @@ impl World {
         let silent = !isolated || frozen_lately || !node.may_change;
         self.require(agree, "clients are accepted under the highest epoch that is known, and no other");
         self.require(silent, "a node that is alone and reaches no witness changes no pair's side");
-        for seat in self.nodes[number].accepts.keys().cloned().collect::<Vec<_>>() {
+        for (seat, epoch) in self.nodes[number].accepts.clone() {
             let chain = self.nodes[number].chains.get(&seat).cloned().unwrap_or_default().edits;
-            self.judge.written.insert(seat, chain);
+            let written = self.judge.written.entry(seat).or_default();
+            if epoch >= written.0 {
+                *written = (epoch, chain);
+            }
         }
     }
 
@@ -133,7 +137,7 @@ impl World {
         self.judge.began.insert((seat.clone(), number), now);
     }
 
-    pub(crate) fn judge_served(&mut self, number: usize, seat: &NodeName, reason: SeatReason) {
+    pub(crate) fn judge_served(&mut self, number: usize, seat: &NodeName, epoch: Epoch, handed_over: bool) {
         if self.judge.forced.contains(seat) {
             return;
         }
@@ -141,8 +145,8 @@ impl World {
         let known = self.judge.acknowledged.get(seat).cloned().unwrap_or_default();
         // Nor is a pair's side, which is so one across nodes (X4).
         self.require(known.iter().all(|edit| chain.contains(edit)), "no acknowledged revision is lost");
-        if is_handed_over(reason) {
-            let written = self.judge.written.get(seat).cloned().unwrap_or_default();
+        if handed_over && self.judge.granted.contains(&(seat.clone(), epoch)) {
+            let (_, written) = self.judge.written.get(seat).cloned().unwrap_or_default();
             let kept = written.iter().all(|edit| chain.contains(edit));
             self.require(kept, "a hand-over keeps all that the holder wrote");
         }
@@ -180,7 +184,7 @@ impl World {
             let awake = self.now.since(self.nodes[number].frozen.1) > Duration::from_secs(4);
             let ordered = stored.reason == SeatReason::OperatorForce;
             self.require(!(takes && isolated && awake && !ordered), "an isolated node changes nothing");
-            if takes && stored.reason == SeatReason::HolderSilent {
+            if takes && matches!(stored.reason, SeatReason::HolderSilent | SeatReason::HolderUnable) {
                 self.judge_copies(number, &stored.seat);
             }
             self.judge.stored.insert(key, before.max(stored.epoch));

@@ -10,7 +10,7 @@ use failback::{
         NodeMachine,
         effect::PersistId,
         seat::{
-            effect::{Beat, Effect, NodeRecord, Note},
+            effect::{Beat, Effect, Message, NodeRecord, Note},
             input::{Input, Owner, Start, Stored},
         },
         suspicion::Path,
@@ -228,8 +228,12 @@ impl World {
             Effect::Serve { seat, epoch } => {
                 self.judge_serve(number, &seat, epoch);
                 self.nodes[number].accepts.insert(seat.clone(), epoch);
-                self.writes(number, seat.clone(), epoch, None);
-                if self.nodes[number].unable {
+                let unable = self.nodes[number].unable;
+                // Routes that can't be opened write nothing; an address that can't be added comes after that.
+                if !unable || self.chance.percent(30) {
+                    self.writes(number, seat.clone(), epoch, None);
+                }
+                if unable {
                     let wait = self.chance.millis(1, 50);
                     self.tell(number, wait, Input::ServeFailed(seat));
                 }
@@ -269,13 +273,18 @@ impl World {
             }
             Effect::Tell(whom, message) => {
                 let Some(to) = self.number(&whom) else { return };
+                if let Message::Grant { seat, epoch, .. } = &message {
+                    self.judge.granted.insert((seat.clone(), *epoch));
+                }
                 if self.link(number, to) {
                     let wait = self.chance.millis(1, 30);
                     self.tell(to, wait, Input::Told(NAMES[number].into(), message));
                 }
             }
             Effect::LetPairsChange(may) => self.nodes[number].may_change = may,
-            Effect::Note(Note::Serving { seat, reason, .. }) => self.judge_served(number, &seat, reason),
+            Effect::Note(Note::Serving { seat, epoch, reason, .. }) => {
+                self.judge_served(number, &seat, epoch, is_handed_over(reason));
+            }
             Effect::Note(_) | Effect::Answer(..) | Effect::Announce { .. } => {}
             Effect::RunCommand { .. } | Effect::Dismiss(_) => {}
         }
@@ -385,7 +394,7 @@ impl World {
     }
 }
 
-/// Was the seat handed over, with all that its last holder wrote?
-pub(crate) fn is_handed_over(reason: SeatReason) -> bool {
+/// Was the seat handed over, with all that its last holder wrote, if it was granted?
+fn is_handed_over(reason: SeatReason) -> bool {
     matches!(reason, SeatReason::Reversed | SeatReason::Replaced | SeatReason::HolderUnable)
 }

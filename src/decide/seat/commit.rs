@@ -161,7 +161,7 @@ impl NodeMachine {
         }
         let was = seat.home.clone();
         (seat.epoch, seat.holder, seat.reason, seat.granted) = (epoch, Some(me.clone()), reason, None);
-        (seat.countdown, seat.held_back) = (0, None);
+        (seat.countdown, seat.held_back, seat.unable) = (0, None, None);
         if adopt {
             seat.home = me.clone();
             self.set_role(Role::Primary);

@@ -64,7 +64,7 @@ impl NodeMachine {
     }
 
     /// The nodes that are not silent and may serve the seat, each with what it says of it.
-    fn candidates(&self, now: Time, seat: &NodeName) -> impl Iterator<Item = (&NodeName, &Claim)> {
+    pub(super) fn candidates(&self, now: Time, seat: &NodeName) -> impl Iterator<Item = (&NodeName, &Claim)> {
         let may = move |name: &NodeName, peer: &Peer| {
             peer.role == Role::Backup || self.seats.get(seat).is_some_and(|seat| seat.home == *name)
         };

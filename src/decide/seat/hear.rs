@@ -89,6 +89,12 @@ impl NodeMachine {
             self.dirty = true;
             return;
         }
+        if claim.yields && claim.epoch == seat.epoch && seat.holder.is_none() {
+            // Its short attempt to serve went unheard.
+            seat.holder = Some(node.clone());
+            self.dirty = true;
+            return;
+        }
         if !beaten {
             return self.note_rival(now, node, claim);
         }

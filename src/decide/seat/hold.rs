@@ -62,7 +62,7 @@ impl NodeMachine {
         seat.phase = Phase::Serving;
         seat.conflict = None;
         (seat.grown, seat.lacks) = (Grown::new(here), None);
-        seat.announce_at = now + ANNOUNCE_EVERY;
+        (seat.served_since, seat.announce_at) = (now, now + ANNOUNCE_EVERY);
         let (seat, epoch, reason, degraded) = (name.clone(), seat.epoch, seat.reason, seat.is_degraded());
         self.effects.push_back(Effect::Serve { seat: seat.clone(), epoch });
         self.effects.push_back(Effect::RunCommand { seat: seat.clone(), holds: true, epoch });

@@ -21,15 +21,18 @@ impl NodeMachine {
             let near = self.is_near(now, peer) && peer.hearing.heard_since(since);
             let quiet = self.is_quiet(now, peer);
             let claim = peer.claim(name).filter(|_| !quiet);
+            let yields = claim.is_some_and(|claim| claim.yields);
             let sees_holder = foreign.is_some() && claim.is_some_and(|claim| claim.hears && claim.epoch >= epoch);
             if claim.is_some_and(|claim| claim.holds) || sees_holder {
                 return Err(SeatRefusal::StillHeard);
             }
             if foreign == Some(other) {
-                if !quiet {
+                if !quiet && !yields {
                     return Err(SeatRefusal::StillHeard);
                 }
-                since = since.max(peer.hearing.silent_since());
+                if quiet {
+                    since = since.max(peer.hearing.silent_since());
+                }
             }
             heard |= near;
             unclear |= !near && !quiet;

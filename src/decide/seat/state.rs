@@ -63,8 +63,12 @@ pub(super) struct Seat {
     pub(super) grown: Grown,
     /// Who had something newer than that.
     pub(super) lacks: Option<NodeName>,
+    /// Since when it is served here, or was last.
+    pub(super) served_since: Time,
     /// Since when it can't be brought up here.
     pub(super) unable: Option<super::unable::Unable>,
+    /// Since when its holder is heard to yield it.
+    pub(super) yielded: Option<Time>,
 }
 
 /// Let go and promised to another.
@@ -136,7 +140,9 @@ impl Seat {
             retry_at: None,
             grown: Grown::new(0),
             lacks: None,
+            served_since: Time::ZERO,
             unable: None,
+            yielded: None,
         }
     }
 

@@ -91,7 +91,7 @@ impl NodeMachine {
             Some(SeatRefusal::NotBackup)
         } else if !self.spec.auto {
             Some(SeatRefusal::AutoOff)
-        } else if seat.is_degraded() {
+        } else if seat.is_degraded() && seat.yielded.is_none() {
             Some(SeatRefusal::Degraded)
         } else if self.state() == NodeStateName::Offline {
             // It can't serve what it holds. One that serves another seat takes this one, too (`G2`).

@@ -31,6 +31,8 @@ struct Other {
     role: Role,
     /// By which paths it is heard.
     paths: Vec<Path>,
+    /// It is not joined with this node; its beacons are heard.
+    stranger: bool,
     claims: Vec<Claim>,
     sequence: u64,
 }
@@ -64,6 +66,7 @@ fn claim(seat: &str, epoch: u64, holds: bool) -> Claim {
         copy: 0,
         fit: false,
         vacant: false,
+        yields: false,
         home: None,
     }
 }
@@ -136,7 +139,7 @@ impl World {
             synced: synced.iter().map(|seat| ((*seat).into(), 1)).collect(),
         };
         let both = || vec![Path::PeerLink, Path::Beacon];
-        let other = |role| Other { role, paths: both(), claims: Vec::new(), sequence: 0 };
+        let other = |role| Other { role, paths: both(), stranger: false, claims: Vec::new(), sequence: 0 };
         let mut world = Self {
             machine: NodeMachine::new(start, now),
             now,
@@ -201,6 +204,10 @@ impl World {
                 state: NodeStateName::Online,
                 claims: other.claims.clone(),
             };
+            if other.stranger {
+                self.input(Input::Overheard(heartbeat));
+                continue;
+            }
             for path in other.paths.clone() {
                 self.input(Input::Heard { path, heartbeat: heartbeat.clone() });
             }

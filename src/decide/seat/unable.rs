@@ -1,11 +1,15 @@
 //! A holder that is well and can't serve its seat: its routes or its address can't be brought up. It tries again, and once that has failed
 //! for as long as a silence would have to last, it asks a backup node to take the seat, as if an operator had ordered it there. A seat
-//! that is not with its own node stays where it is: nobody hands it to and fro.
+//! that is not with its own node stays where it is: nobody hands it to and fro. But a takeover that came to nothing is none: a backup node
+//! that took a seat by itself and could not serve it from the first moment yields it to another one, joined with it or not, in turns with
+//! trying again.
 
 use super::{
     NodeMachine, Peer,
+    commit::Plan,
     effect::{Message, Note},
     input::Order,
+    state::{Entry, Phase, Seat},
     work::Work,
 };
 use crate::model::{
@@ -21,6 +25,12 @@ const SERVE_AGAIN: Duration = Duration::from_secs(2);
 const FORGOTTEN: Duration = Duration::from_secs(25);
 /// If nobody came who was asked, the next is asked after this long.
 const ASK_AGAIN: Duration = Duration::from_secs(15);
+/// A seat whose bringing up failed so soon was never served.
+const NEVER_SERVED: Duration = Duration::from_secs(5);
+/// So long a seat is left to others before it is tried again.
+const YIELD: Duration = Duration::from_secs(5);
+/// So much longer each waits than the one before it in the order of takeovers.
+const HEAD_START: Duration = Duration::from_secs(1);
 
 /// A seat could not be served.
 #[derive(Debug)]
@@ -30,9 +40,19 @@ pub(super) struct Unable {
     asked: Option<(Time, NodeName)>,
     /// Who refused last, and why.
     refused: Option<(NodeName, SeatRefusal)>,
+    /// It was taken by this node itself, and never served.
+    never_served: bool,
+    /// Others may have it now.
+    yields: bool,
 }
 
 impl Unable {
+    fn new(now: Time, seat: &Seat) -> Self {
+        let by_itself = matches!(seat.reason, SeatReason::HolderSilent | SeatReason::HolderUnable);
+        let never_served = by_itself && seat.is_degraded() && now.since(seat.served_since) < NEVER_SERVED;
+        Self { since: now, last: now, asked: None, refused: None, never_served, yields: false }
+    }
+
     /// What was asked came to nothing.
     pub(super) fn ask_again(&mut self) {
         self.asked = None;
@@ -41,12 +61,14 @@ impl Unable {
 
 impl NodeMachine {
     pub(super) fn serve_failed(&mut self, now: Time, name: &NodeName) {
+        let rival = self.has_rivals(now, name);
         let Some(seat) = self.seats.get_mut(name).filter(|seat| seat.is_serving()) else { return };
-        seat.retry_at = Some(now + SERVE_AGAIN);
         let before = seat.unable.take().filter(|its| now.since(its.last) < FORGOTTEN);
-        let unable =
-            Unable { last: now, ..before.unwrap_or(Unable { since: now, last: now, asked: None, refused: None }) };
+        let mut unable = before.unwrap_or_else(|| Unable::new(now, seat));
+        unable.last = now;
         let lasts = now.since(unable.since) >= self.spec.primary_timeout;
+        unable.yields = lasts && unable.never_served && rival;
+        seat.retry_at = Some(now + if unable.yields { YIELD } else { SERVE_AGAIN });
         let is_due = unable.asked.as_ref().is_none_or(|(at, _)| now.since(*at) >= ASK_AGAIN);
         let help = lasts && is_due && !seat.is_degraded();
         let last = unable.asked.as_ref().map(|(_, guest)| guest.clone());
@@ -85,6 +107,42 @@ impl NodeMachine {
         backups.sort();
         let after = last.and_then(|last| backups.iter().position(|(.., name)| *name == last)).map_or(0, |at| at + 1);
         backups.get(after % backups.len().max(1)).map(|(.., name)| (*name).clone())
+    }
+
+    /// Is this seat left to others at this moment?
+    pub(super) fn yields(&self, seat: &Seat) -> bool {
+        let held = seat.holder.as_ref() == Some(&self.me) && seat.phase == Phase::Idle && seat.granted.is_none();
+        held && seat.unable.as_ref().is_some_and(|unable| unable.yields)
+    }
+
+    /// Is another backup node heard?
+    fn has_rivals(&self, now: Time, seat: &NodeName) -> bool {
+        self.candidates(now, seat).any(|(node, _)| self.seats.get(seat).is_some_and(|seat| seat.home != *node))
+    }
+
+    /// Notices whether the seat's holder yields it, and takes it if it is this node's turn.
+    pub(super) fn take_yielded(&mut self, now: Time, name: &NodeName) {
+        let yields = self.neighbours().any(|(node, peer)| {
+            let holds = self.seats.get(name).is_some_and(|seat| seat.holder.as_ref() == Some(node));
+            holds && self.is_near(now, peer) && peer.claim(name).is_some_and(|claim| claim.yields)
+        });
+        let Some(seat) = self.seats.get_mut(name) else { return };
+        if !yields {
+            seat.yielded = None;
+            return;
+        }
+        let since = *seat.yielded.get_or_insert(now);
+        let idle = seat.phase == Phase::Idle && self.work.is_none() && self.pending.is_none();
+        if !idle || !self.is_fit(name) || self.newer_copy(now, name).is_some() {
+            return;
+        }
+        let turn = u32::try_from(self.ahead(now, name)).unwrap_or(u32::MAX);
+        if now >= since + HEAD_START * turn && self.prove(now, name, since).is_ok() {
+            let Some(seat) = self.seats.get(name) else { return };
+            let epoch = self.next_epoch(name, seat.epoch, &self.me);
+            let entry = Entry { since, forced: false, deadline: None };
+            self.persist(Plan::take(name, epoch, SeatReason::HolderUnable, entry));
+        }
     }
 
     /// The holder can't serve, and asks this node to: what holds it back from a takeover by itself holds it back here.

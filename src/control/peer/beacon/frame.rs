@@ -22,6 +22,7 @@ const HAS_HOME: u8 = 4;
 const VACANT: u8 = 8;
 const HAS_COPY: u8 = 16;
 const FIT: u8 = 32;
+const YIELDS: u8 = 64;
 const MAGIC: &[u8] = b"FBbn\x01";
 
 /// Why bytes are no beacon of the group's.
@@ -100,6 +101,7 @@ fn claim(claim: &Claim) -> Vec<u8> {
         (claim.vacant, VACANT),
         (has_copy, HAS_COPY),
         (claim.fit, FIT),
+        (claim.yields, YIELDS),
     ];
     bytes.push(marks.iter().filter(|(is, _)| *is).map(|(_, mark)| mark).sum());
     claim.home.iter().for_each(|home| name(&mut bytes, home));
@@ -136,11 +138,11 @@ pub fn decode(bytes: &[u8]) -> Option<Heartbeat> {
 
 fn read_claim(rest: &mut &[u8]) -> Option<Claim> {
     let (seat, epoch) = (read_name(rest)?, Epoch(number(rest)?));
-    let marks = byte(rest).filter(|marks| *marks <= HOLDS | HEARS | HAS_HOME | VACANT | HAS_COPY | FIT)?;
+    let marks = byte(rest).filter(|marks| *marks <= HOLDS | HEARS | HAS_HOME | VACANT | HAS_COPY | FIT | YIELDS)?;
     let home = if marks & HAS_HOME == 0 { None } else { Some(read_name(rest)?) };
     let copy = if marks & HAS_COPY == 0 { 0 } else { number(rest).filter(|copy| *copy > 0)? };
-    let [holds, hears, vacant, fit] = [HOLDS, HEARS, VACANT, FIT].map(|mark| marks & mark != 0);
-    Some(Claim { seat, epoch, holds, hears, copy, fit, vacant, home })
+    let [holds, hears, vacant, fit, yields] = [HOLDS, HEARS, VACANT, FIT, YIELDS].map(|mark| marks & mark != 0);
+    Some(Claim { seat, epoch, holds, hears, copy, fit, vacant, yields, home })
 }
 
 fn read_name(rest: &mut &[u8]) -> Option<NodeName> {
@@ -191,6 +193,7 @@ mod tests {
             copy: u64::from(holds),
             fit: holds,
             vacant: !holds,
+            yields: !holds,
             home,
         }
     }

@@ -126,3 +126,80 @@ fn g3_a_node_whose_disk_takes_nothing_asks_nobody_to_let_go() {
         assert_eq!((world.refusal(), world.told.len()), (SeatRefusal::NotStored, 0), "{known} {force}");
     }
 }
+
+/// What this node says of the seat at this moment.
+fn said(world: &World) -> Claim {
+    world.machine.claims(world.now).into_iter().find(|claim| *claim.seat == *ALPHA).unwrap()
+}
+
+#[test]
+fn b8_who_took_a_seat_and_never_served_it_yields_it_to_another_backup_in_turns_with_trying_again() {
+    for rival in [true, false] {
+        let peers = [(ALPHA, Role::Primary), (BRAVO, Role::Backup)];
+        let mut world = World::start("charlie", Role::Backup, true, Stored::Nothing, &peers, &[ALPHA]);
+        world.other(ALPHA).claims = vec![claim(ALPHA, 1, true)];
+        world.other(BRAVO).claims = vec![claim(ALPHA, 1, false)];
+        world.run(2.0);
+        world.silence(ALPHA);
+        if !rival {
+            world.silence(BRAVO);
+        }
+        let (mut yields, mut tries) = (0, 0);
+        for _ in 0..400 {
+            world.run(0.05);
+            if std::mem::take(&mut world.served).pop().is_some() {
+                tries += 1;
+                assert!(!said(&world).yields, "not while it may be serving");
+                world.input(Input::ServeFailed(ALPHA.into()));
+            }
+            yields += u32::from(said(&world).yields);
+        }
+        assert_eq!(yields > 150, rival, "{yields} of 400");
+        assert!(tries > 3, "{tries}");
+    }
+
+    // A failure after it has served is none of these: the seat stays.
+    let mut world = World::backup(true);
+    world.input(Input::Joined("charlie".into(), Role::Backup));
+    world.silence(ALPHA);
+    world.run(30.0);
+    for _ in 0..10 {
+        world.input(Input::ServeFailed(ALPHA.into()));
+        world.run(2.2);
+        assert!(!said(&world).yields);
+    }
+}
+
+#[test]
+fn b8_a_seat_that_is_yielded_is_taken_by_the_next_backup_joined_with_its_holder_or_not() {
+    // Input: (is the holder a stranger, does it yield, could this node serve, is a takeover automatic, the holder's copy). Output: is it taken?
+    let cases = [
+        (false, true, true, true, 1, true),
+        (true, true, true, true, 1, true),
+        (true, false, true, true, 1, false),
+        (true, true, false, true, 1, false),
+        (true, true, true, false, 1, false),
+        (true, true, true, true, 2, false),
+    ];
+    for (stranger, yields, fit, auto, copy, taken) in cases {
+        let mut peers = vec![(ALPHA, Role::Primary)];
+        peers.extend((!stranger).then_some((BRAVO, Role::Backup)));
+        let mut world = World::start("charlie", Role::Backup, auto, Stored::Nothing, &peers, &[ALPHA]);
+        world.other(ALPHA).claims = vec![claim(ALPHA, 1, true)];
+        let bravo = Other { role: Role::Backup, paths: vec![Path::Beacon], stranger, claims: vec![], sequence: 0 };
+        world.others.insert(BRAVO.into(), bravo);
+        world.input(Input::Unfit(if fit { BTreeSet::new() } else { [ALPHA.into()].into() }));
+        world.run(2.0);
+        world.silence(ALPHA);
+        // It serves for so short a time that nobody hears of it.
+        world.other(BRAVO).claims = vec![Claim { copy, ..claim(ALPHA, 2, false) }];
+        world.run(8.0);
+        world.forget();
+        world.other(BRAVO).claims = vec![Claim { copy, yields, ..claim(ALPHA, 2, false) }];
+        world.run(1.0);
+        assert_eq!(world.served.len(), usize::from(taken), "{stranger} {yields} {fit} {auto} {copy}");
+        world.other(BRAVO).claims = vec![Claim { copy, ..claim(ALPHA, 2, false) }];
+        world.run(20.0);
+        assert_eq!(world.served.len(), usize::from(taken), "only while it is yielded");
+    }
+}
