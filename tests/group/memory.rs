@@ -2,13 +2,13 @@
 //! they served meanwhile is told.
 
 use crate::{
-    common::{eventually, throughout, within},
+    common::{eventually, proxy::PAIR, throughout, within},
     node::Node,
     rig::{Rig, by_hand},
     unfit::{fit, says},
 };
 use failback::model::{Side, group::NodeStateName, seat::SeatReason};
-use std::{fs, net::TcpListener, time::Duration};
+use std::{fs, net::TcpListener, path::Path, process::Command, time::Duration};
 
 #[track_caller]
 fn line(node: &Node, words: &str) {
@@ -71,6 +71,32 @@ fn g8_a_node_whose_count_of_runs_was_put_back_is_heard_at_once() {
     // It was silent for a moment; it is not for as long as its run before had lasted.
     std::thread::sleep(Duration::from_secs(2));
     throughout(Duration::from_secs(3), "A hears it", heard);
+}
+
+/// Its state is put back from an image made before its pair changed sides; nobody took over meanwhile.
+#[test]
+fn x4_a_holder_whose_state_was_put_back_takes_what_its_backup_has_before_it_serves() {
+    let mut rig = Rig::joined_with(&by_hand(), &by_hand());
+    let (state, image) = (rig.a.proxy.dir().join("state"), rig.a.proxy.dir().join("image"));
+    let copy = |from: &Path, to: &Path| {
+        let done = Command::new("cp").arg("-a").args([from, to]).status().expect("cp runs");
+        assert!(done.success());
+    };
+    copy(&state, &image);
+    rig.a.order(&["switch", PAIR, "--to", "backup"]);
+    rig.until_reached("AGG_B");
+    eventually("B has it", || (&*rig.b.proxy.pair().active_upstream == "AGG_B").then_some(()));
+    rig.kill_a();
+    fs::remove_dir_all(&state).expect("the state is lost");
+    copy(&image, &state);
+    rig.a.launch();
+    let reached = within(Duration::from_secs(15), "it serves again", || rig.serves());
+    assert_eq!(reached, "AGG_B");
+    throughout(Duration::from_secs(3), "nobody is led to the server that was left", || {
+        rig.serves().as_deref() == Some("AGG_B")
+    });
+    fit(&rig.a);
+    rig.synced(&rig.b);
 }
 
 #[test]

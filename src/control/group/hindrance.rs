@@ -88,6 +88,13 @@ impl Group {
                 (format!("nobody can say whether another host has {}: {why}", address()), true)
             }
             (SeatRefusal::StillHeard, _) => ("another node is heard that serves it, or hears who does".into(), true),
+            (SeatRefusal::NewerElsewhere, _) => {
+                let node = self.machine.newer_copy(self.clock.now(), seat).map_or("another node", |node| node.as_ref());
+                let failed = self.pulls.last.get(seat).and_then(|pull| pull.error.as_ref());
+                let failed = failed.map(|why| format!(", which can't be taken: {why}")).unwrap_or_default();
+                let force = format!("failback takeover {seat} --force here goes on without it");
+                (format!("{node} has a newer copy of it{failed}; {force}"), true)
+            }
             (SeatRefusal::NotStored, _) => ("the node's record can't be stored".into(), true),
             (refusal, _) => (refusal.words().into(), refusal != SeatRefusal::NoProof),
         }

@@ -227,10 +227,11 @@ impl Group {
         match asked {
             Asked::Copy { seat, by, reply } => {
                 tracing::debug!(%seat, %by, "a seat is pulled");
-                // Also what was just granted and is served no more, or can't be served here.
-                let is_ours =
-                    self.machine.seats().any(|(name, its)| *name == seat && its.holder.as_ref() == Some(&self.me));
-                let copy = is_ours.then(|| self.arranger.known().get(&seat).cloned()).flatten();
+                // Also what was just granted and is served no more, or can't be served here; and what who holds it has lost.
+                let holders = [Some(&self.me), Some(&by)];
+                let is_given =
+                    self.machine.seats().any(|(name, its)| *name == seat && holders.contains(&its.holder.as_ref()));
+                let copy = is_given.then(|| self.arranger.known().get(&seat).cloned()).flatten();
                 let _gone = reply.send(copy);
             }
             Asked::Records { update, from, reply } if update.by != from => {

@@ -95,19 +95,15 @@ impl NodeMachine {
     /// Notices who had something newer than what a seat is served with here; until that node has what is served.
     pub(super) fn watch_copies(&mut self) {
         let neighbours = self.peers.iter().chain(&self.overheard);
-        let claims: Vec<_> =
-            neighbours.flat_map(|(node, peer)| peer.claims.iter().map(move |its| (node, its))).collect();
-        for (name, seat) in &mut self.seats {
-            let of_seat = || claims.iter().filter(|(_, claim)| claim.seat == *name);
+        for (name, seat) in self.seats.iter_mut().filter(|(_, seat)| seat.is_serving()) {
             let Seat { grown, lacks, .. } = seat;
-            let has_ours = |(node, claim): &&(&NodeName, &Claim)| {
-                lacks.as_ref() == Some(*node) && grown.first.is_some_and(|first| claim.copy >= first)
-            };
-            if of_seat().any(|its| has_ours(&its)) {
-                *lacks = None;
-            }
-            if let Some((node, _)) = of_seat().find(|(_, claim)| grown.lacks(claim.copy)) {
-                *lacks = Some((*node).clone());
+            for (node, peer) in neighbours.clone() {
+                let Some(claim) = peer.claim(name) else { continue };
+                if grown.lacks(claim.copy) {
+                    *lacks = Some(node.clone());
+                } else if grown.first.is_some_and(|first| claim.copy >= first) {
+                    lacks.take_if(|lacking| lacking == node);
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use super::{
     commit::Plan,
     copies::Grown,
     effect::{Effect, Message, Note},
-    state::{Entry, Granted, Guest, Phase, Promise},
+    state::{Entry, Granted, Guest, Phase, Promise, Seat},
     work::GRANT_BACK,
 };
 use crate::model::{
@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// The neighbours are told again where the address is.
 pub(super) const ANNOUNCE_EVERY: Duration = Duration::from_secs(60);
+/// A newer copy that was asked for and did not come is asked for again after this long.
+const CATCH_UP_AGAIN: Duration = Duration::from_secs(2);
 
 impl NodeMachine {
     /// One step of one seat.
@@ -51,7 +53,7 @@ impl NodeMachine {
         let may = match stored {
             false => Err(SeatRefusal::NotStored),
             true if entry.forced => Ok(()),
-            true => self.prove(now, name, entry.since),
+            true => self.prove(now, name, entry.since).and_then(|()| self.catch_up(now, name)),
         };
         let here = self.revision_of(name);
         let Some(seat) = self.seats.get_mut(name) else { return };
@@ -67,6 +69,22 @@ impl NodeMachine {
         self.effects.push_back(Effect::Serve { seat: seat.clone(), epoch });
         self.effects.push_back(Effect::RunCommand { seat: seat.clone(), holds: true, epoch });
         self.note(Note::Serving { seat, epoch, reason, degraded });
+    }
+
+    /// Whoever goes on where it stopped may have lost what it gave to others: its disk was full or did not keep what it took, or its state
+    /// was put back from an image. What they have comes first.
+    fn catch_up(&mut self, now: Time, name: &NodeName) -> Result<(), SeatRefusal> {
+        let newer = self.newer_copy(now, name).filter(|node| self.peers.contains_key(*node)).cloned();
+        let not_yet_served = |seat: &&mut Seat| seat.reason == SeatReason::Restarted && seat.served_since == Time::ZERO;
+        let Some(seat) = self.seats.get_mut(name).filter(not_yet_served) else {
+            return Ok(());
+        };
+        let Some(from) = newer else { return Ok(()) };
+        if seat.catch_up_at.is_none_or(|at| now >= at) {
+            seat.catch_up_at = Some(now + CATCH_UP_AGAIN);
+            self.effects.push_back(Effect::PullNow { seat: name.clone(), from });
+        }
+        Err(SeatRefusal::NewerElsewhere)
     }
 
     /// Stops serving the seat at once; what was promised is granted once it is gone.

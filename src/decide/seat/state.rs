@@ -59,6 +59,8 @@ pub(super) struct Seat {
     pub(super) announce_at: Time,
     /// Bringing it up failed: not again before then.
     pub(super) retry_at: Option<Time>,
+    /// Not before then is a newer copy, without which it is not served here, asked for again.
+    pub(super) catch_up_at: Option<Time>,
     /// What is served here grew from that.
     pub(super) grown: Grown,
     /// Who had something newer than that.
@@ -138,6 +140,7 @@ impl Seat {
             conflict: None,
             announce_at: Time::ZERO,
             retry_at: None,
+            catch_up_at: None,
             grown: Grown::new(0),
             lacks: None,
             served_since: Time::ZERO,

@@ -95,3 +95,46 @@ fn beside_bravo(here: u64, there: u64) -> World {
     world.silence(ALPHA);
     world
 }
+
+#[test]
+fn x4_who_goes_on_where_it_stopped_takes_what_a_backup_has_of_its_own_before_it_serves() {
+    // Input: (the copy here, the backup's, can that be pulled?). Output: (is it pulled, is it served?). A pull brings revision 7.
+    let cases =
+        [(7, 7, true, false, true), (8, 7, true, false, true), (5, 7, true, true, true), (5, 7, false, true, false)];
+    for (here, there, comes, pulled, served) in cases {
+        let mut world = World::returning();
+        world.input(Input::Synced { seat: ALPHA.into(), revision: here });
+        world.other(BRAVO).claims = vec![Claim { copy: there, ..claim(ALPHA, 1, false) }];
+        world.pull_fails = (!comes).then_some(true);
+        world.run(5.0);
+        assert_eq!(
+            (world.done.contains(&"pull"), !world.served.is_empty()),
+            (pulled, served),
+            "{here} {there} {comes}"
+        );
+        if served {
+            continue;
+        }
+        let hindrance = world.machine.seats().find_map(|(_, seat)| seat.hindrance);
+        assert_eq!(hindrance, Some(SeatRefusal::NewerElsewhere));
+        let pulls = world.done.iter().filter(|done| **done == "pull").count();
+        assert!((2..=3).contains(&pulls), "{pulls} in five seconds");
+        world.order(Order::Takeover { seat: ALPHA.into(), force: true });
+        world.run(1.0);
+        assert_eq!(world.served.len(), 1, "by force");
+    }
+    // Who has it fell silent: nothing better is to be had.
+    let mut world = World::returning();
+    world.other(BRAVO).claims = vec![Claim { copy: 7, ..claim(ALPHA, 1, false) }];
+    world.pull_fails = Some(false);
+    world.run(2.0);
+    world.silence(BRAVO);
+    world.run(8.0);
+    assert_eq!(world.served.len(), 1);
+    // Once it has served, what the backup has is from here.
+    world.forget();
+    world.other(BRAVO).paths = vec![Path::PeerLink];
+    world.input(Input::ServeFailed(ALPHA.into()));
+    world.run(4.0);
+    assert_eq!((world.served.len(), world.done.contains(&"pull")), (1, false));
+}
