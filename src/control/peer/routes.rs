@@ -5,7 +5,6 @@ use super::{
     beacon::frame::is_name,
     bucket::Bucket,
     channel::Binding,
-    fresh::Heard,
     join::{self, Refused},
     shared::Shared,
 };
@@ -148,8 +147,8 @@ async fn heartbeat(State(shared): State<Arc<Shared>>, Extension(caller): Extensi
         return closing(StatusCode::BAD_REQUEST);
     };
     let (boot, role) = (heartbeat.boot, heartbeat.role);
-    let heard = shared.hear(&peer, heartbeat, HeartbeatPath::Link);
-    if heard != Heard::Stale && (boot, role) != (peer.boot, peer.role) {
+    shared.hear(&peer, heartbeat, HeartbeatPath::Link);
+    if (boot, role) != (peer.boot, peer.role) {
         shared.note_run(&peer, boot, role).await;
     }
     StatusCode::NO_CONTENT.into_response()

@@ -4,7 +4,7 @@ use super::{
     Counts, PeerEvent, Saying,
     addresses::Addresses,
     client::Client,
-    fresh::{Freshness, Heard},
+    fresh::Freshness,
     identity::Identity,
     key::PairingKey,
     store::{Peer, Store},
@@ -87,15 +87,20 @@ impl Shared {
     }
 
     /// Passes a heartbeat of `peer` on, if it is news. One that finds no room is lost, as on any network.
-    pub(super) fn hear(&self, peer: &Peer, heartbeat: Heartbeat, path: HeartbeatPath) -> Heard {
+    pub(super) fn hear(&self, peer: &Peer, heartbeat: Heartbeat, path: HeartbeatPath) {
         let number = (heartbeat.boot, heartbeat.sequence);
-        let news = lock(&self.fresh).hear(&peer.node, path, number, peer.boot);
-        if news == Heard::Stale {
+        let news = match path {
+            HeartbeatPath::Link => {
+                lock(&self.fresh).hear_link(&peer.node, number);
+                true
+            }
+            HeartbeatPath::Beacon => lock(&self.fresh).hear_beacon(&peer.node, number, peer.boot),
+        };
+        if !news {
             self.counts.update(|counts| counts.stale += 1);
         } else if self.events.try_send(PeerEvent::Heard { heartbeat, path }).is_err() {
             self.counts.update(|counts| counts.events_lost += 1);
         }
-        news
     }
 
     /// Passes on what a node says that has the pairing key and is not joined with this one.

@@ -142,7 +142,7 @@ fn hear(shared: &Shared, frame: &[u8], from: IpAddr) {
         return;
     }
     match shared.store.by_name(&heartbeat.node) {
-        Some(peer) => drop(shared.hear(&peer, heartbeat, HeartbeatPath::Beacon)),
+        Some(peer) => shared.hear(&peer, heartbeat, HeartbeatPath::Beacon),
         None => {
             shared.counts.update(|counts| counts.beacons_of_strangers += 1);
             shared.overhear(heartbeat);
