@@ -15,7 +15,7 @@
 use crate::{
     config::{self, AdminListen, Config, ConfigErrors, Finding},
     control::{
-        admin::{AdminDeps, AdminServer, MetricsServer, Tokens},
+        admin::{AdminDeps, AdminServer, MetricsServer, TokenError, Tokens},
         alerts::{Alerts, Post, unusable_files},
         clock::Clock,
         driver::{Command, Inbox, Listeners, Parts, drive},
@@ -152,12 +152,25 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
 pub fn check_files(config: &Config) -> Result<Vec<Finding>, ConfigErrors> {
     let mut findings = load_tls(config).map_or_else(|errors| errors.findings().to_vec(), |_loaded| Vec::new());
     findings.extend(unusable_files(config));
+    findings.extend(bad_tokens(config));
     if !findings.is_empty() {
         findings.sort_by_key(|it| (it.line, it.column));
         return Err(ConfigErrors::Wrong(findings));
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     Ok(certificates_out_of_time(config, i64::try_from(now).unwrap_or(i64::MAX)))
+}
+
+/// Where the tokens file is no such file: in that file itself.
+fn bad_tokens(config: &Config) -> Option<Finding> {
+    let error = Tokens::read(config.admin.token_file.as_deref()).err()?;
+    let mend = "a token a line, `name:scope:secret`, scope being read, resync:PAIR or operate".into();
+    let (file, line, reason) = match error {
+        TokenError::BadLine { path, line, what } => (path, line, what.into()),
+        TokenError::Empty { path } => (path, 1, "it holds no token".into()),
+        TokenError::Unreadable { path, source } => (path, 1, format!("it can't be read: {source}")),
+    };
+    Some(Finding { file, line, column: 1, key: "admin.token_file".into(), reason, mend })
 }
 
 fn start_group(config: &Config, control: &Runtime, parts: GroupParts) -> anyhow::Result<Option<group::Ready>> {

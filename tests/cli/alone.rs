@@ -124,8 +124,11 @@ fn files_of_alerts_that_nothing_can_be_sent_with_are_told_with_their_places() {
     let text = "[pairs.AGG_V]\nprimary = { name = \"AGG_P\", address = \"p:1\" }\n\
                 [alerts]\nwebhooks = [{ url = \"https://h/\", token_file = \"token\", ca = \"ca.pem\" }]\n\
                 [alerts.smtp]\nhost = \"m:25\"\nfrom = \"a@b.c\"\nto = [\"d@b.c\", \"e@b.c\"]\nuser = \"u\"\n\
-                password_file = \"password\"\n";
-    for (name, content) in [("failback.toml", text), ("token", "a\nb\n"), ("ca.pem", "none"), ("password", "\n")] {
+                password_file = \"password\"\n[admin]\ntoken_file = \"tokens\"\n";
+    let tokens = "# who\nmon:raed:abc\n";
+    for (name, content) in
+        [("failback.toml", text), ("tokens", tokens), ("token", "a\nb\n"), ("ca.pem", "none"), ("password", "\n")]
+    {
         fs::write(dir.path().join(name), content).unwrap();
     }
     let output = failback(&["check"], dir.path());
@@ -133,17 +136,18 @@ fn files_of_alerts_that_nothing_can_be_sent_with_are_told_with_their_places() {
     let told = complained(&output);
     let lines: Vec<_> = told.lines().collect();
     for (line, begin, rest) in [
-        (lines[0], "failback.toml:4:48: alerts.webhooks[0].token_file: ", "more than one line; write it as one line"),
+        (lines[0], "tokens:2:1: admin.token_file: ", "none of read, resync:PAIR, operate; a token a line"),
+        (lines[1], "failback.toml:4:48: alerts.webhooks[0].token_file: ", "more than one line; write it as one line"),
         (
-            lines[1],
+            lines[2],
             "failback.toml:4:62: alerts.webhooks[0].ca: ",
             "there is no certificate in ca.pem; name the PEM file",
         ),
-        (lines[2], "failback.toml:10:17: alerts.smtp.password_file: ", "it is empty; write it as one line"),
+        (lines[3], "failback.toml:10:17: alerts.smtp.password_file: ", "it is empty; write it as one line"),
     ] {
         assert!(line.starts_with(begin) && line.contains(rest), "{told}");
     }
-    assert_eq!(lines.len(), 3, "{told}");
+    assert_eq!(lines.len(), 4, "{told}");
 }
 
 #[test]
