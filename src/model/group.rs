@@ -176,7 +176,7 @@ labelled! {
         /// A backup node asked to be backed up.
         BackupOfABackup = "backup_of_a_backup": "a backup node has no backups",
         /// The node that was asked is a primary node.
-        NotABackup = "not_a_backup": "it is no backup node",
+        NotABackup = "not_a_backup": "it is no backup node; `failback group role backup` there makes it one",
         /// The address leads back to the node that asks.
         Itself = "itself": "it is the same node",
         /// Nobody answers at the address.

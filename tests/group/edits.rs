@@ -97,6 +97,11 @@ fn b6_what_is_known_of_a_seat_is_edited_in_vain_where_it_is_not_held() {
     let refused = rig.b.refuses(&["reload"]);
     assert!(refused.contains("does not hold seat A") && refused.contains("A.toml"), "{refused}");
     assert!(!has_new(&rig.b) && !has_new(&rig.a));
+    // It does not lie in wait for a takeover, and is not lost.
+    assert_eq!(fs::read_to_string(draft(&rig.b)).expect("it was put back"), before);
+    let kept = fs::read_to_string(draft(&rig.b).with_extension("toml.kept")).expect("it is kept");
+    assert!(refused.contains("A.toml.kept") && kept != before, "{refused}");
+    rig.b.order(&["reload"]);
     // Deleted, it is written anew.
     fs::remove_file(draft(&rig.b)).expect("it is there");
     rig.b.order(&["reload"]);

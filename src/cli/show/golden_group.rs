@@ -169,6 +169,15 @@ fn a_pair_that_is_only_watched_is_marked_and_says_whom_to_ask() {
     let sample = top::Sample::parse("");
     let top = plain(&top::page(&node(watched()), &sample, &sample, 1.0, now()));
     assert!(top.contains("AGG_V  on_backup, standby  AGG_B"), "{top}");
+    let alone = PairView {
+        state: crate::model::view::PairStateName::NoServer,
+        blockers: vec!["nobody is served".into()],
+        ..watched()
+    };
+    let status = plain(&page(sound(), alone.clone()));
+    assert!(status.contains("! AGG_V, were it served here: nobody is served"), "{status}");
+    let why = plain(&why::page(&alone, None, now(), None));
+    assert!(why.starts_with("No server of AGG_V is usable from here."), "{why}");
     let mut its = sound().seats.remove(0);
     its.holder = Some("PROXY_B".into());
     let why = plain(&why::page(&watched(), Some(&its), now(), None));

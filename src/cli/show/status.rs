@@ -147,7 +147,8 @@ fn notes(pair: &PairView) -> Vec<Note> {
         PairStateName::NoServer => BAD,
         _ => CARE,
     };
-    let blockers = pair.blockers.iter().map(|blocker| ("!", format!("{name}: {blocker}"), style));
+    let whose = if pair.watched_for.is_some() { ", were it served here" } else { "" };
+    let blockers = pair.blockers.iter().map(|blocker| ("!", format!("{name}{whose}: {blocker}"), style));
     migration.chain(blockers).collect()
 }
 

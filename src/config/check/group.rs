@@ -115,7 +115,8 @@ fn sync(raw: &Field<Sync>, findings: &mut Findings) -> SyncSpec {
 }
 
 fn key_file(raw: &Field<FilePath>, folder: &Path, findings: &mut Findings) -> Option<PathBuf> {
-    const MEND: &str = "make one with `openssl rand -base64 32`, the same on every node";
+    const MEND: &str =
+        "copy it from another node of the group; for a new group make one with `openssl rand -base64 32`";
     let found = raw.here()?;
     let path = folder.join(&found.0);
     let shown = path.display();

@@ -186,7 +186,8 @@ impl Driver {
     pub(super) fn show_place(&self, name: &PairName) {
         if let Some(pair) = self.pairs.get(name) {
             let status = pair.machine.status(self.clock.now());
-            pair.metrics.state(status.state, status.active_side, status.epoch);
+            let state = (!pair.watched).then_some(status.state);
+            pair.metrics.state(state, status.active_side, status.epoch);
             status.upstreams.iter().for_each(|upstream| pair.metrics.health(&upstream.name, upstream.health));
             pair.metrics.migration_remaining(status.migration.map_or(0, |migration| migration.remaining));
         }

@@ -246,7 +246,8 @@ impl Arranger {
             (None, None) => return Err(format!("nothing was ever copied of seat {seat}")),
         };
         let address = self.address_of(copy.shared_address);
-        self.arrange_now(vec![copy], opens, How::Kept).await.map_err(|error| error.to_string())?;
+        let arranged = self.arrange_now(vec![copy], opens, How::Kept).await;
+        arranged.map_err(|error| others_words(&error.to_string()))?;
         self.open_seats().insert(seat.clone());
         if !permit.holds() {
             self.open_seats().remove(&seat);

@@ -115,8 +115,8 @@ impl Arranger {
     /// What to do about a file that is behind.
     pub(super) fn behind(&self) -> String {
         format!(
-            "this node's file is behind: its seat was changed on another node, and that is what is served; take it over from {}, or put \
-             the file's in its place with `failback reload --force`",
+            "this node's file is behind: its seat was changed on another node, or taken over without the file's last change, and that is what is served; \
+             compare it with {}, and take that over, or put the file's in its place with `failback reload --force`",
             draft_path(&self.state_dir, &self.me).display()
         )
     }
@@ -133,10 +133,13 @@ impl Arranger {
             let found = self.store().edited_draft(&seat).map_err(|error| OrderError::BadConfig(chain(&error)))?;
             let Some(settings) = found else { continue };
             if !self.open_seats().contains(&seat) {
+                // It is not to lie in wait for the day on which this node holds the seat.
+                let kept = self.store().put_draft_back(&seat).map_err(|error| OrderError::BadConfig(chain(&error)))?;
                 return Err(OrderError::Refused(format!(
-                    "{} was edited, but this node does not hold seat {seat}: edit it on the node that does (`failback status`); to undo \
-                     it here, delete the file",
-                    draft_path(&self.state_dir, &seat).display()
+                    "{} was edited, but this node does not hold seat {seat}: edit it on the node that does (`failback status`); what was \
+                     written here is kept as {}",
+                    draft_path(&self.state_dir, &seat).display(),
+                    kept.display()
                 )));
             }
             self.keeps_pairs(&seat, &settings, force)?;

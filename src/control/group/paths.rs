@@ -71,6 +71,10 @@ impl Group {
                     let at = format!("UDP port {}", beacon::PORT);
                     let message = match self.fitness.own_address() {
                         Some(why) => format!("beacons of {node} are not heard: {why}"),
+                        None if self.links.counts().beacons_forged > 0 => format!(
+                            "beacons of {node} are not heard, and some come that another key has signed: is the pairing key the same on both \
+                             nodes? Its file is read when a node starts"
+                        ),
                         None => {
                             format!("beacons of {node} are not heard: is {at} blocked, or has it no shared_address?")
                         }

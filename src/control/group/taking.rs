@@ -9,7 +9,7 @@ use super::{
 use crate::{
     control::{
         seats::SeatOrder,
-        sync::{Copy, Declined, NotApplied, Update},
+        sync::{Copy, Declined, NotApplied, Update, others_words},
     },
     decide::effect::PairRecord,
     model::{NodeName, PairName, causes::chain},
@@ -32,7 +32,7 @@ impl Arranger {
         let whole = if same { Ok(()) } else { self.arrange_now(vec![copy.clone()], None, How::Taken).await.map(drop) };
         if let Err(error) = whole {
             self.take_states(&copy, &given_up).await;
-            return Err(format!("it can't be served here: {error}"));
+            return Err(format!("it can't be served on {}: {}", self.me, others_words(&error.to_string())));
         }
         let aside = known.filter(|known| !copy.lineage.descends_from(&known.lineage));
         let (this, taken) = (self.clone(), copy.clone());

@@ -115,6 +115,8 @@ fn as_typed(order: &Order) -> String {
 /// The alert that a note is, if it is one (`B8`, `B14`).
 pub(super) fn alert(me: &NodeName, note: &Note, story: &Story) -> Option<Alert> {
     let (kind, seat, title, advice) = match note {
+        // It was told when it was taken.
+        Note::Serving { degraded: true, reason: SeatReason::Restarted | SeatReason::Gap, .. } => return None,
         Note::Serving { seat, degraded: true, reason, .. } => {
             let when = match reason {
                 SeatReason::OperatorTakeover => "when its own node is to serve it again",

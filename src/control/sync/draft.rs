@@ -30,7 +30,7 @@ pub(super) fn write(path: &Path, seat: &str, known: Option<&str>, settings: &str
         Ok(None) => {}
         Ok(Some(there)) if there.text() == settings => return Ok(()),
         Ok(Some(_)) | Err(DraftError::Unreadable(..)) => {
-            fs::rename(path, path.with_extension("toml.kept")).map_err(failed)?;
+            fs::rename(path, kept_path(path)).map_err(failed)?;
         }
         Err(error) => return Err(error),
     }
@@ -39,6 +39,11 @@ pub(super) fn write(path: &Path, seat: &str, known: Option<&str>, settings: &str
          # The node of that name has its configuration file for that.\n\n{settings}"
     );
     disk::replace(path, text.as_bytes()).map_err(failed)
+}
+
+/// Where it is kept what somebody wrote there.
+pub(super) fn kept_path(path: &Path) -> PathBuf {
+    path.with_extension("toml.kept")
 }
 
 /// Where settings that are given up are kept, beside the file.

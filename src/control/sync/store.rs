@@ -136,6 +136,18 @@ impl SeatStore {
         Ok(draft::edited(&self.draft(seat), &copy.settings)?)
     }
 
+    /// Writes the file as what is known is, in place of what somebody wrote there. Where that is kept.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn put_draft_back(&self, seat: &NodeName) -> Result<PathBuf, StoreError> {
+        let path = self.draft(seat);
+        if let Some(copy) = self.seats.get(seat) {
+            draft::write(&path, seat, Some(&copy.settings), &copy.settings)?;
+        }
+        Ok(draft::kept_path(&path))
+    }
+
     /// Writes those that are missing.
     ///
     /// # Errors
@@ -319,7 +331,7 @@ impl SeatStore {
     pub fn forget(&mut self, seat: &NodeName) -> Result<(), StoreError> {
         if self.seats.contains_key(seat) {
             let (path, draft) = (self.path(seat), self.draft(seat));
-            let kept = draft.with_extension("toml.kept");
+            let kept = draft::kept_path(&draft);
             let aside = draft::set_aside_path(&draft);
             for draft in [draft, kept, aside].iter().filter(|path| path.exists()) {
                 fs::remove_file(draft).map_err(|source| StoreError::Io { path: draft.clone(), source })?;

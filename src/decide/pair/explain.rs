@@ -115,7 +115,7 @@ impl PairMachine {
         }
         if self.local_trouble {
             blockers
-                .push("this node has trouble of its own (link, descriptors); failed checks count for nothing".into());
+                .push("this node has trouble of its own, which its event `local_trouble` names; failed checks count for nothing".into());
         }
         blockers
     }

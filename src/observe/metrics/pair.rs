@@ -32,7 +32,7 @@ pub struct PairMetrics {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Now {
-    place: Option<(PairStateName, Side, Epoch)>,
+    place: Option<(Option<PairStateName>, Side, Epoch)>,
     migration_remaining: u64,
 }
 
@@ -100,8 +100,8 @@ impl PairMetrics {
         }
     }
 
-    /// Where the pair stands: at its start, and after anything that is no [`Note::Transition`].
-    pub fn state(&self, state: PairStateName, side: Side, epoch: Epoch) {
+    /// Where the pair stands: at its start, and after anything that is no [`Note::Transition`]. No state: it is only watched here.
+    pub fn state(&self, state: Option<PairStateName>, side: Side, epoch: Epoch) {
         self.now().place = Some((state, side, epoch));
     }
 
@@ -132,7 +132,7 @@ impl PairMetrics {
             Note::Transition { to, from_upstream, to_upstream, epoch, reason, .. } => {
                 let side = self.upstreams().get(to_upstream).and_then(|upstream| upstream.side);
                 if let Some(side) = side {
-                    self.state(*to, side, *epoch);
+                    self.state(Some(*to), side, *epoch);
                 }
                 if from_upstream != to_upstream {
                     self.count_change(side, *reason);
@@ -211,10 +211,14 @@ pub(super) fn render(page: &mut Page, pairs: &BTreeMap<PairName, Arc<PairMetrics
 fn render_places(page: &mut Page, pairs: &BTreeMap<PairName, Arc<PairMetrics>>) {
     let places: Vec<_> = pairs.iter().map(|(name, pair)| (name, *pair.now())).collect();
     let known = || places.iter().filter_map(|(name, now)| now.place.map(|place| (name, place)));
-    page.family(Kind::Gauge, "failback_pair_state", "1 for the state the pair is in, 0 for the others.");
+    page.family(
+        Kind::Gauge,
+        "failback_pair_state",
+        "1 for the state the pair is in, 0 for the others; all are 0 where it is only watched.",
+    );
     for (name, (state, ..)) in known() {
         for one in PairStateName::ALL {
-            page.sample(&[("pair", name), ("state", one.as_str())], u8::from(*one == state));
+            page.sample(&[("pair", name), ("state", one.as_str())], u8::from(Some(*one) == state));
         }
     }
     page.family(Kind::Gauge, "failback_pair_active_side", "1 for the side clients are routed to, 0 for the other.");
