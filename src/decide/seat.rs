@@ -24,9 +24,9 @@
 //! side meanwhile ([`Effect::LetPairsChange`]). The price: behind a cut that has clients on both sides, each side may be served by
 //! another node until it heals. A cut-off node that holds nothing changes nothing at all.
 //!
-//! **What is kept.** Of several backup nodes that hear each other the one with the newest copy takes over. So a revision that one of those
-//! which are left has acknowledged is not lost by a takeover; a hand-over (`reverse`,
-//! `replace`, a planned takeover) carries the holder's last revision, and who gets the seat pulls it before it serves.
+//! **What is kept.** Of several backup nodes that hear each other the one with the newest copy takes over, and a holder that goes on where
+//! it stopped takes first what a member has beyond its own. So a revision that one of those
+//! which are left has acknowledged is not lost by a takeover; a hand-over (`reverse`, `replace`, a planned takeover) carries the holder's last revision, and who gets the seat pulls it before it serves.
 
 mod commit;
 mod copies;
@@ -330,12 +330,12 @@ impl NodeMachine {
     fn claims(&self, now: Time) -> Vec<Claim> {
         let claim = |(name, seat): (&NodeName, &Seat)| {
             let holder = seat.holder.as_ref().and_then(|holder| self.peers.get(holder));
-            let yields = seat.yielded.is_some();
+            let left_to_us = seat.yielded.is_some();
             Claim {
                 seat: name.clone(),
                 epoch: seat.epoch,
                 holds: seat.is_serving(),
-                hears: seat.is_serving() || (!yields && holder.is_some_and(|holder| self.is_near(now, holder))),
+                hears: seat.is_serving() || (!left_to_us && holder.is_some_and(|holder| self.is_near(now, holder))),
                 copy: self.revision_of(name),
                 fit: self.is_fit(name),
                 vacant: seat.holder.is_none() && seat.epoch > Epoch(0),
@@ -368,7 +368,8 @@ impl NodeMachine {
     }
 
     /// Who could hand the seat over: who is heard to serve it; else the one who is heard, and holds it by its record, but can't serve it.
-    fn who_can_give(&self, now: Time, name: &NodeName) -> Option<NodeName> {
+    #[must_use]
+    pub fn who_can_give(&self, now: Time, name: &NodeName) -> Option<NodeName> {
         self.heard_holder(now, name).or_else(|| {
             let holder = self.seats.get(name)?.holder.clone()?;
             let peer = self.peers.get(&holder)?;

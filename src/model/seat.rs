@@ -7,6 +7,15 @@ use std::fmt;
 /// More takeovers than this are no seat's life: a number above it is an error or an attack. It is neither believed nor used, whoever says it.
 pub const HIGHEST_EPOCH: Epoch = Epoch(1 << 22);
 
+/// A revision as a number has the epoch in which it was made above so many bits of its serial number.
+pub const SERIAL_BITS: u32 = 40;
+
+/// The epoch of the seat in which this revision was made.
+#[must_use]
+pub fn epoch_of_revision(revision: u64) -> Epoch {
+    Epoch(revision >> SERIAL_BITS)
+}
+
 labelled! {
     /// How a node stands with one of its peers.
     Suspicion {
@@ -68,6 +77,8 @@ labelled! {
         NotHeard = "not_heard": "the node that should take the seat is not heard: it does not run, or is cut off",
         /// `G3`: the configured role.
         NotBackup = "not_backup": "this node's configured role is not backup (--force overrides)",
+        /// `G6` is the order for that.
+        OwnSeat = "own_seat": "it is this node's own seat: `failback reverse` takes it back",
         /// `G3`: the state. Whoever serves one seat can take another (`G2`).
         NotStandby = "not_standby": "this node does not stand by: it holds a seat already (--force overrides)",
         /// `G3`: it has to have the seat's configuration.

@@ -87,12 +87,12 @@ fn g3_a_takeover_is_refused_where_it_makes_no_sense_each_time_with_its_reason() 
     // On the holder.
     let said = rig.a.order(&["takeover", "A"]);
     assert!(said.contains("serves seat A already"), "{said}");
-    // On a primary node, which does not even serve its own.
+    // Of its own seat, which another order takes back.
     rig.b.order(&["takeover", "A"]);
     rig.b.until_serves(&rig.a);
     rig.a.until_state(NodeStateName::Offline);
     let said = rig.a.refuses(&["takeover", "A"]);
-    assert!(said.contains("configured role is not backup"), "{said}");
+    assert!(said.contains("failback reverse"), "{said}");
     rig.b.order(&["reverse", "A"]);
     rig.a.until_serves(&rig.a);
     rig.b.until_state(NodeStateName::Standby);

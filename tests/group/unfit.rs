@@ -9,6 +9,7 @@ use crate::{
 };
 use std::{
     fs,
+    net::TcpListener,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -72,6 +73,25 @@ fn b13_a_backup_whose_interface_is_down_or_does_not_exist_is_unfit_on_both_nodes
     restart_b_with(&mut rig, |text| text.replace("spare0", NETWORK));
     fit(&rig.b);
     fit(&rig.a);
+}
+
+/// Input: a backup that could not serve is the only one left, tries, and can't; then the seat's own node is back. Output: that one serves again, and
+/// nobody has to order it.
+#[test]
+fn b8_a_seat_that_the_backup_took_and_could_not_serve_is_its_own_nodes_again_once_that_is_back() {
+    let mut rig = Rig::joined();
+    let taken = rig.lab.on("b", || TcpListener::bind("0.0.0.0:4100").expect("a free port"));
+    says(&rig.b, &["B could not take over seat A", "4100 is in use"]);
+    rig.kill_a();
+    says(&rig.b, &["B can't serve seat A", "4100"]);
+    rig.a_returns();
+    rig.a.until_serves(&rig.a);
+    rig.until_reached("AGG_P");
+    drop(taken);
+    fit(&rig.b);
+    fit(&rig.a);
+    rig.synced(&rig.b);
+    rig.a.until("nothing is to be ordered", |group| !group.warnings.iter().any(|line| line.contains("reverse")));
 }
 
 #[test]

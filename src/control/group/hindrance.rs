@@ -90,10 +90,7 @@ impl Group {
             (SeatRefusal::StillHeard, _) => ("another node is heard that serves it, or hears who does".into(), true),
             (SeatRefusal::NewerElsewhere, _) => {
                 let node = self.machine.newer_copy(self.clock.now(), seat).map_or("another node", |node| node.as_ref());
-                let failed = self.pulls.last.get(seat).and_then(|pull| pull.error.as_ref());
-                let failed = failed.map(|why| format!(", which can't be taken: {why}")).unwrap_or_default();
-                let force = format!("failback takeover {seat} --force here goes on without it");
-                (format!("{node} has a newer copy of it{failed}; {force}"), true)
+                (format!("{node} has a newer copy of it, which is pulled first"), true)
             }
             (SeatRefusal::NotStored, _) => ("the node's record can't be stored".into(), true),
             (refusal, _) => (refusal.words().into(), refusal != SeatRefusal::NoProof),

@@ -227,10 +227,11 @@ impl Group {
         match asked {
             Asked::Copy { seat, by, reply } => {
                 tracing::debug!(%seat, %by, "a seat is pulled");
-                // Also what was just granted and is served no more, or can't be served here; and what who holds it has lost.
-                let holders = [Some(&self.me), Some(&by)];
+                // Also what was just granted and is served no more, or can't be served here. Who holds it may have lost what it gave to this
+                // node; only what a third node holds is that one's to give.
+                let is_ours = |holder: &NodeName| *holder == self.me || *holder == by;
                 let is_given =
-                    self.machine.seats().any(|(name, its)| *name == seat && holders.contains(&its.holder.as_ref()));
+                    self.machine.seats().any(|(name, its)| *name == seat && its.holder.as_ref().is_none_or(is_ours));
                 let copy = is_given.then(|| self.arranger.known().get(&seat).cloned()).flatten();
                 let _gone = reply.send(copy);
             }

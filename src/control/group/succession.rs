@@ -43,7 +43,7 @@ impl Group {
                     "no node is heard to serve seat {seat}: {who}; {}",
                     self.why_not_here(now, seat, &status)
                 ),
-                advice: format!("look at the nodes of seat {seat}; {}", self.way_out(now, seat)),
+                advice: format!("look at the nodes of seat {seat}; {}", self.way_out(now, seat, &status)),
                 event: "seat_not_served",
                 over: Some(("seat_served", format!("seat {seat} is served again"))),
                 said_after: SAID_AFTER,
@@ -119,7 +119,7 @@ impl Group {
         match (status.held_back, self.hindrances.owner(seat)) {
             (Some(SeatRefusal::AddressOwned), Some(Ownership::Owned(mac))) => format!(
                 "{me} does not take it over, as its address is answered for ({mac}): if that is the holder, it serves, and only the paths \
-                 between the nodes are cut"
+                 between the nodes are cut; if the holder is dead, take the address from that host"
             ),
             (Some(SeatRefusal::FitterElsewhere), _) => {
                 let lacks =
@@ -133,8 +133,9 @@ impl Group {
                     None => lacks,
                 }
             }
+            _ if status.home == *me => format!("it is {me}'s own; {}", self.way_out(now, seat, status)),
             (Some(why), _) => {
-                format!("{me} does not take it over by itself: {}; {}", why.words(), self.way_out(now, seat))
+                format!("{me} does not take it over by itself: {}; {}", why.words(), self.way_out(now, seat, status))
             }
             (None, _) if lacks.is_some() => lacks.map(|doubt| doubt.message).unwrap_or_default(),
             (None, Some(Ownership::CannotTell(why))) => {
@@ -145,20 +146,29 @@ impl Group {
     }
 
     /// The order that would have it served here.
-    fn way_out(&self, now: Time, seat: &NodeName) -> String {
+    fn way_out(&self, now: Time, seat: &NodeName, status: &SeatStatus) -> String {
+        if status.held_back == Some(SeatRefusal::CutOff) {
+            return format!("mend the network of {}", self.me);
+        }
+        if status.home == self.me && self.machine.who_can_give(now, seat).is_some() {
+            return format!("failback reverse {seat} takes it back");
+        }
         if let Some(node) = self.machine.newer_copy(now, seat) {
             let role = self.machine.peers(now).find(|(name, ..)| *name == node).map(|(_, _, role, _)| role);
             let force = if role == Some(Role::Primary) { " --force" } else { "" };
+            let here = format!("failback takeover {seat} --force here, which goes on without what only {node} has");
+            if status.holder.as_ref() == Some(node) {
+                return format!("mend {node}; or {here}");
+            }
             return format!(
-                "if no other node serves it: failback takeover {seat}{force} on {node}, which has a newer copy; if {node} can't take it, failback \
-                 takeover {seat} --force here, which goes on without what only {node} has"
+                "if no other node serves it: failback takeover {seat}{force} on {node}, which has a newer copy; if {node} can't take it, {here}"
             );
         }
         let stands_by = self.machine.role() == Role::Backup && self.machine.state() == NodeStateName::Standby;
-        let holder = self.machine.seats().find(|(name, _)| *name == seat).and_then(|(_, status)| status.holder);
+        let holder = status.holder.as_ref();
         // A member hands it over; who is not joined can't be asked.
         let others = self.others();
-        let stranger = holder.is_some_and(|holder| !others.contains(&holder) && self.machine.is_heard(now, &holder));
+        let stranger = holder.is_some_and(|holder| !others.contains(holder) && self.machine.is_heard(now, holder));
         let force = if stands_by && !stranger && !self.fitness.refuses(seat) { "" } else { " --force" };
         format!("if no other node serves it: failback takeover {seat}{force}")
     }

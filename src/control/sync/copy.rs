@@ -6,15 +6,12 @@ use crate::{
     model::{
         Epoch, NodeName, PairName,
         revision::{Lineage, Revision},
-        seat::HIGHEST_EPOCH,
+        seat::{HIGHEST_EPOCH, SERIAL_BITS},
     },
 };
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// Of a serial, in [`Copy::revision_number`].
-const SERIAL_BITS: u32 = 40;
 
 /// A seat's settings and the state of its pairs, as copied or as one's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -26,7 +26,7 @@ const MOST_WORDS: usize = 64 * 1024;
 /// One question of another node.
 #[derive(Debug)]
 pub enum Asked {
-    /// A seat's copy; nothing if neither this node holds it nor the one that asks.
+    /// A seat's copy; nothing if a third node holds it.
     Copy {
         /// Which.
         seat: NodeName,

@@ -36,7 +36,12 @@ impl NodeMachine {
 
     /// Would it take the seat if its holder fell silent, and is nothing known that it would fail by?
     pub(super) fn is_fit(&self, seat: &NodeName) -> bool {
-        self.held_back(seat).is_none() && self.retry_at.is_none() && !self.unfit.contains(seat)
+        self.held_back(seat).is_none() && self.is_able(seat)
+    }
+
+    /// Is nothing known that it would fail by to serve the seat?
+    pub(super) fn is_able(&self, seat: &NodeName) -> bool {
+        self.retry_at.is_none() && !self.unfit.contains(seat)
     }
 
     /// The node that is heard and has a newer copy of the seat, and a use for it: this one would take clients to servers that their pairs have

@@ -5,7 +5,7 @@ use super::{
     commit::Plan,
     copies::Grown,
     effect::{Effect, Message, Note},
-    state::{Entry, Granted, Guest, Phase, Promise, Seat},
+    state::{CatchingUp, Entry, Granted, Guest, Phase, Promise, Seat},
     work::GRANT_BACK,
 };
 use crate::model::{
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// The neighbours are told again where the address is.
 pub(super) const ANNOUNCE_EVERY: Duration = Duration::from_secs(60);
 /// A newer copy that was asked for and did not come is asked for again after this long.
-const CATCH_UP_AGAIN: Duration = Duration::from_secs(2);
+const ASK_COPY_AGAIN: Duration = Duration::from_secs(2);
 
 impl NodeMachine {
     /// One step of one seat.
@@ -64,7 +64,7 @@ impl NodeMachine {
         seat.phase = Phase::Serving;
         seat.conflict = None;
         (seat.grown, seat.lacks) = (Grown::new(here), None);
-        (seat.served_since, seat.announce_at) = (now, now + ANNOUNCE_EVERY);
+        (seat.catching_up, seat.announce_at) = (CatchingUp::Over, now + ANNOUNCE_EVERY);
         let (seat, epoch, reason, degraded) = (name.clone(), seat.epoch, seat.reason, seat.is_degraded());
         self.effects.push_back(Effect::Serve { seat: seat.clone(), epoch });
         self.effects.push_back(Effect::RunCommand { seat: seat.clone(), holds: true, epoch });
@@ -72,19 +72,50 @@ impl NodeMachine {
     }
 
     /// Whoever goes on where it stopped may have lost what it gave to others: its disk was full or did not keep what it took, or its state
-    /// was put back from an image. What they have comes first.
+    /// was put back from an image. What members have comes first, if it can be had in the time that a silence has to last. If not, it goes on
+    /// under another epoch: what it writes then is not to be taken for what it wrote before.
     fn catch_up(&mut self, now: Time, name: &NodeName) -> Result<(), SeatRefusal> {
-        let newer = self.newer_copy(now, name).filter(|node| self.peers.contains_key(*node)).cloned();
-        let not_yet_served = |seat: &&mut Seat| seat.reason == SeatReason::Restarted && seat.served_since == Time::ZERO;
-        let Some(seat) = self.seats.get_mut(name).filter(not_yet_served) else {
+        let here = self.revision_of(name);
+        let members = self.candidates(now, name).filter(|(node, _)| self.peers.contains_key(*node));
+        let newer = members.filter(|(_, claim)| claim.copy > here).max_by_key(|(_, claim)| claim.copy);
+        let newer = newer.map(|(node, _)| node.clone());
+        let until = now + self.spec.primary_timeout;
+        let Some(seat) = self.seats.get_mut(name).filter(|seat| seat.reason == SeatReason::Restarted) else {
             return Ok(());
         };
-        let Some(from) = newer else { return Ok(()) };
-        if seat.catch_up_at.is_none_or(|at| now >= at) {
-            seat.catch_up_at = Some(now + CATCH_UP_AGAIN);
-            self.effects.push_back(Effect::PullNow { seat: name.clone(), from });
+        match (seat.catching_up, newer) {
+            (CatchingUp::Over, _) | (_, None) => return Ok(()),
+            (CatchingUp::NotYet, Some(from)) => {
+                seat.catching_up = CatchingUp::Until(until);
+                self.ask_for_copy(now, name, from);
+            }
+            (CatchingUp::Until(until), Some(from)) if now < until => self.ask_for_copy(now, name, from),
+            (CatchingUp::Until(_), Some(_)) => {
+                seat.catching_up = CatchingUp::Over;
+                let above = seat.epoch;
+                let epoch = self.next_epoch(name, above, &self.me);
+                let entry = Entry { since: now, forced: false, deadline: None };
+                self.persist(Plan::take(name, epoch, SeatReason::Restarted, entry));
+            }
         }
         Err(SeatRefusal::NewerElsewhere)
+    }
+
+    /// What a member has of the seat came, and can't be taken.
+    pub(super) fn stop_catching_up(&mut self, now: Time, name: &NodeName) {
+        if let Some(Seat { catching_up: CatchingUp::Until(until), .. }) = self.seats.get_mut(name) {
+            *until = now;
+        }
+    }
+
+    /// Asks a member for what it has of the seat, now and then. Who is none can't be asked.
+    pub(super) fn ask_for_copy(&mut self, now: Time, name: &NodeName, from: NodeName) {
+        let is_due = |seat: &&mut Seat| seat.ask_copy_at.is_none_or(|at| now >= at);
+        let seat = self.seats.get_mut(name).filter(is_due);
+        if let Some(seat) = seat.filter(|_| self.peers.contains_key(&from)) {
+            seat.ask_copy_at = Some(now + ASK_COPY_AGAIN);
+            self.effects.push_back(Effect::PullNow { seat: name.clone(), from });
+        }
     }
 
     /// Stops serving the seat at once; what was promised is granted once it is gone.

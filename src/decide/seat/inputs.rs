@@ -60,6 +60,7 @@ impl NodeMachine {
         self.seats.retain(|seat, known| {
             seat != name || known.holder.as_ref() == Some(me) || known.home != *name || known.phase != Phase::Idle
         });
+        self.synced.retain(|seat, _| self.seats.contains_key(seat));
         self.dirty = true;
     }
 

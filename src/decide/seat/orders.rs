@@ -81,7 +81,7 @@ impl NodeMachine {
             return refused(SeatRefusal::NothingCopied);
         }
         if !force {
-            self.may_be_ordered(name)?;
+            self.may_be_ordered(now, name)?;
         }
         let reason = if force { SeatReason::OperatorForce } else { SeatReason::OperatorTakeover };
         let order = Order::Takeover { seat: name.clone(), force };
@@ -106,8 +106,11 @@ impl NodeMachine {
     }
 
     /// `G3`: role backup, state standby, synced at least once.
-    fn may_be_ordered(&self, name: &NodeName) -> Begun {
-        if self.role != Role::Backup {
+    fn may_be_ordered(&self, now: Time, name: &NodeName) -> Begun {
+        let is_own = self.seats.get(name).is_some_and(|seat| seat.home == self.me);
+        if is_own && self.role != Role::Backup && self.who_can_give(now, name).is_some() {
+            refused(SeatRefusal::OwnSeat)
+        } else if self.role != Role::Backup {
             refused(SeatRefusal::NotBackup)
         } else if self.state() != NodeStateName::Standby {
             refused(SeatRefusal::NotStandby)

@@ -59,14 +59,16 @@ pub(super) struct Seat {
     pub(super) announce_at: Time,
     /// Bringing it up failed: not again before then.
     pub(super) retry_at: Option<Time>,
-    /// Not before then is a newer copy, without which it is not served here, asked for again.
-    pub(super) catch_up_at: Option<Time>,
+    /// A newer copy was asked for: not again before then.
+    pub(super) ask_copy_at: Option<Time>,
+    /// Whether this node, which goes on where it stopped, lacks something.
+    pub(super) catching_up: CatchingUp,
     /// What is served here grew from that.
     pub(super) grown: Grown,
     /// Who had something newer than that.
     pub(super) lacks: Option<NodeName>,
-    /// Since when it is served here, or was last.
-    pub(super) served_since: Time,
+    /// When it could not be brought up here last.
+    pub(super) failed_at: Option<Time>,
     /// Since when it can't be brought up here.
     pub(super) unable: Option<super::unable::Unable>,
     /// Since when its holder is heard to yield it.
@@ -80,6 +82,17 @@ pub(super) struct Granted {
     pub(super) epoch: Epoch,
     /// Taken back then.
     pub(super) until: Time,
+}
+
+/// Does a node that goes on where it stopped have what it gave to others?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CatchingUp {
+    /// That was not looked at.
+    NotYet,
+    /// Another node has more, which is waited for until then.
+    Until(Time),
+    /// It has, or goes on without.
+    Over,
 }
 
 /// What this node does with a seat.
@@ -140,10 +153,11 @@ impl Seat {
             conflict: None,
             announce_at: Time::ZERO,
             retry_at: None,
-            catch_up_at: None,
+            ask_copy_at: None,
+            catching_up: CatchingUp::NotYet,
             grown: Grown::new(0),
             lacks: None,
-            served_since: Time::ZERO,
+            failed_at: None,
             unable: None,
             yielded: None,
         }

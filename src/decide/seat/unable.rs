@@ -1,8 +1,8 @@
 //! A holder that is well and can't serve its seat: its routes or its address can't be brought up. It tries again, and once that has failed
 //! for as long as a silence would have to last, it asks a backup node to take the seat, as if an operator had ordered it there. A seat
-//! that is not with its own node stays where it is: nobody hands it to and fro. But a takeover that came to nothing is none: a backup node
-//! that took a seat by itself and could not serve it from the first moment yields it to another one, joined with it or not, in turns with
-//! trying again.
+//! that is not with its own node stays where it is: nobody hands it to and fro. But a takeover that came to nothing is none: a node that took
+//! a seat and could never open its routes yields it, in turns with trying again, to the seat's own node if that is back, or to a backup node,
+//! joined with it or not. Who failed itself a moment ago takes nothing that is yielded.
 
 use super::{
     NodeMachine, Peer,
@@ -15,7 +15,7 @@ use super::{
 use crate::model::{
     NodeName, Time,
     group::{NodeStateName, Role},
-    seat::{SeatReason, SeatRefusal},
+    seat::{SeatReason, SeatRefusal, epoch_of_revision},
 };
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ const SERVE_AGAIN: Duration = Duration::from_secs(2);
 const FORGOTTEN: Duration = Duration::from_secs(25);
 /// If nobody came who was asked, the next is asked after this long.
 const ASK_AGAIN: Duration = Duration::from_secs(15);
-/// A seat whose bringing up failed so soon was never served.
-const NEVER_SERVED: Duration = Duration::from_secs(5);
 /// So long a seat is left to others before it is tried again.
-const YIELD: Duration = Duration::from_secs(5);
-/// So much longer each waits than the one before it in the order of takeovers.
-const HEAD_START: Duration = Duration::from_secs(1);
+const YIELDS: Duration = Duration::from_secs(5);
+/// So much longer each leaves it to those who go before it in the order of takeovers.
+const EACH_WAITS: Duration = Duration::from_secs(1);
+/// Who could not serve a seat leaves it to others for so long.
+const RESTS: Duration = Duration::from_secs(120);
 
 /// A seat could not be served.
 #[derive(Debug)]
@@ -40,17 +40,13 @@ pub(super) struct Unable {
     asked: Option<(Time, NodeName)>,
     /// Who refused last, and why.
     refused: Option<(NodeName, SeatRefusal)>,
-    /// It was taken by this node itself, and never served.
-    never_served: bool,
     /// Others may have it now.
     yields: bool,
 }
 
 impl Unable {
-    fn new(now: Time, seat: &Seat) -> Self {
-        let by_itself = matches!(seat.reason, SeatReason::HolderSilent | SeatReason::HolderUnable);
-        let never_served = by_itself && seat.is_degraded() && now.since(seat.served_since) < NEVER_SERVED;
-        Self { since: now, last: now, asked: None, refused: None, never_served, yields: false }
+    fn new(now: Time) -> Self {
+        Self { since: now, last: now, asked: None, refused: None, yields: false }
     }
 
     /// What was asked came to nothing.
@@ -61,14 +57,18 @@ impl Unable {
 
 impl NodeMachine {
     pub(super) fn serve_failed(&mut self, now: Time, name: &NodeName) {
-        let rival = self.has_rivals(now, name);
+        let others = self.candidates(now, name).any(|(_, claim)| claim.copy > 0);
+        // Its first revision is made once its routes are open.
+        let never_opened =
+            self.seats.get(name).is_some_and(|seat| epoch_of_revision(self.revision_of(name)) < seat.epoch);
         let Some(seat) = self.seats.get_mut(name).filter(|seat| seat.is_serving()) else { return };
         let before = seat.unable.take().filter(|its| now.since(its.last) < FORGOTTEN);
-        let mut unable = before.unwrap_or_else(|| Unable::new(now, seat));
+        let mut unable = before.unwrap_or_else(|| Unable::new(now));
         unable.last = now;
         let lasts = now.since(unable.since) >= self.spec.primary_timeout;
-        unable.yields = lasts && unable.never_served && rival;
-        seat.retry_at = Some(now + if unable.yields { YIELD } else { SERVE_AGAIN });
+        unable.yields = lasts && never_opened && others && seat.is_degraded();
+        seat.failed_at = Some(now);
+        seat.retry_at = Some(now + if unable.yields { YIELDS } else { SERVE_AGAIN });
         let is_due = unable.asked.as_ref().is_none_or(|(at, _)| now.since(*at) >= ASK_AGAIN);
         let help = lasts && is_due && !seat.is_degraded();
         let last = unable.asked.as_ref().map(|(_, guest)| guest.clone());
@@ -115,12 +115,7 @@ impl NodeMachine {
         held && seat.unable.as_ref().is_some_and(|unable| unable.yields)
     }
 
-    /// Is another backup node heard?
-    fn has_rivals(&self, now: Time, seat: &NodeName) -> bool {
-        self.candidates(now, seat).any(|(node, _)| self.seats.get(seat).is_some_and(|seat| seat.home != *node))
-    }
-
-    /// Notices whether the seat's holder yields it, and takes it if it is this node's turn.
+    /// Notices whether the seat's holder yields it, and takes it if it is this node's turn: its own node's first.
     pub(super) fn take_yielded(&mut self, now: Time, name: &NodeName) {
         let yields = self.neighbours().any(|(node, peer)| {
             let holds = self.seats.get(name).is_some_and(|seat| seat.holder.as_ref() == Some(node));
@@ -132,15 +127,23 @@ impl NodeMachine {
             return;
         }
         let since = *seat.yielded.get_or_insert(now);
-        let idle = seat.phase == Phase::Idle && self.work.is_none() && self.pending.is_none();
-        if !idle || !self.is_fit(name) || self.newer_copy(now, name).is_some() {
+        let (idle, home) = (seat.phase == Phase::Idle, seat.home.clone());
+        let is_home = home == self.me;
+        let rests = seat.failed_at.is_some_and(|at| now.since(at) < RESTS);
+        let able = !rests && if is_home { self.is_able(name) } else { self.is_fit(name) };
+        if !idle || !able || self.is_busy() {
             return;
         }
-        let turn = u32::try_from(self.ahead(now, name)).unwrap_or(u32::MAX);
-        if now >= since + HEAD_START * turn && self.prove(now, name, since).is_ok() {
+        if let Some(node) = self.newer_copy(now, name).cloned() {
+            return self.ask_for_copy(now, name, node);
+        }
+        let home_first = self.candidates(now, name).any(|(node, _)| *node == home);
+        let turn = if is_home { 0 } else { self.ahead(now, name) + usize::from(home_first) };
+        let turn = u32::try_from(turn).unwrap_or(u32::MAX);
+        if self.pending.is_none() && now >= since + EACH_WAITS * turn && self.prove(now, name, since).is_ok() {
             let Some(seat) = self.seats.get(name) else { return };
             let epoch = self.next_epoch(name, seat.epoch, &self.me);
-            let entry = Entry { since, forced: false, deadline: None };
+            let entry = Entry { since: now, forced: false, deadline: None };
             self.persist(Plan::take(name, epoch, SeatReason::HolderUnable, entry));
         }
     }

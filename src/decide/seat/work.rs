@@ -227,6 +227,9 @@ impl NodeMachine {
     }
 
     pub(super) fn sync_failed(&mut self, now: Time, seat: &NodeName, came: bool) {
+        if came {
+            self.stop_catching_up(now, seat);
+        }
         let pulls = |work: &&Work| work.seat == *seat && matches!(work.step, Step::Pull | Step::PullGranted { .. });
         let Some(work) = self.work.as_ref().filter(pulls) else { return };
         if !came && matches!((&work.order, &work.step), (Order::Takeover { .. }, Step::Pull)) {

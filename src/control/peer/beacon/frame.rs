@@ -230,7 +230,7 @@ mod tests {
     fn signed_nonsense_is_refused_too() {
         let good = encode(&heartbeat(vec![claim_of("P".into(), true)]));
         let (copy, marks) = (good.len() - 1, good.len() - 9);
-        for (at, value) in [(4, 2), (21, 2), (22, 4), (marks, 64), (marks, 0), (copy, 0), (24, 200)] {
+        for (at, value) in [(4, 2), (21, 2), (22, 4), (marks, 128), (marks, 0), (copy, 0), (24, 200)] {
             let mut wrong = good.clone();
             wrong[at] = value;
             assert_eq!(decode(&wrong), None, "byte {at} is {value}");

@@ -98,43 +98,44 @@ fn beside_bravo(here: u64, there: u64) -> World {
 
 #[test]
 fn x4_who_goes_on_where_it_stopped_takes_what_a_backup_has_of_its_own_before_it_serves() {
-    // Input: (the copy here, the backup's, can that be pulled?). Output: (is it pulled, is it served?). A pull brings revision 7.
-    let cases =
-        [(7, 7, true, false, true), (8, 7, true, false, true), (5, 7, true, true, true), (5, 7, false, true, false)];
-    for (here, there, comes, pulled, served) in cases {
+    // Input: (the copy here, the backup's). Output: is it pulled before this node serves? A pull brings revision 7.
+    for (here, there, pulled) in [(7, 7, false), (8, 7, false), (5, 7, true)] {
         let mut world = World::returning();
         world.input(Input::Synced { seat: ALPHA.into(), revision: here });
         world.other(BRAVO).claims = vec![Claim { copy: there, ..claim(ALPHA, 1, false) }];
-        world.pull_fails = (!comes).then_some(true);
-        world.run(5.0);
-        assert_eq!(
-            (world.done.contains(&"pull"), !world.served.is_empty()),
-            (pulled, served),
-            "{here} {there} {comes}"
-        );
-        if served {
+        world.run(2.0);
+        assert_eq!((world.done.contains(&"pull"), &*world.served), (pulled, &[Epoch(1)][..]), "{here} {there}");
+        // What the backup has later is from here.
+        world.forget();
+        world.other(BRAVO).claims = vec![Claim { copy: 9, ..claim(ALPHA, 1, false) }];
+        world.input(Input::ServeFailed(ALPHA.into()));
+        world.run(4.0);
+        assert_eq!((world.served.len(), world.done.contains(&"pull")), (1, false));
+    }
+}
+
+#[test]
+fn x4_who_can_not_have_what_it_lacks_goes_on_under_another_epoch_and_says_so() {
+    // Input: (a copy comes and can't be taken, seconds). Output: is it served then? Nobody answers for as long as a silence lasts.
+    for (came, seconds, served) in [(true, 1.0, true), (false, 2.5, false), (false, 5.0, true)] {
+        let mut world = World::returning();
+        let there = (1 << 40) + 7;
+        world.other(BRAVO).claims = vec![Claim { copy: there, ..claim(ALPHA, 1, false) }];
+        world.pull_fails = Some(came);
+        world.run(seconds);
+        assert_eq!(!world.served.is_empty(), served, "{came} {seconds}");
+        if !served {
+            let hindrance = world.machine.seats().find_map(|(_, seat)| seat.hindrance);
+            assert_eq!(hindrance, Some(SeatRefusal::NewerElsewhere));
+            world.silence(BRAVO);
+            world.run(4.0);
+            assert_eq!(world.served, [Epoch(1)], "nothing better is to be had");
             continue;
         }
-        let hindrance = world.machine.seats().find_map(|(_, seat)| seat.hindrance);
-        assert_eq!(hindrance, Some(SeatRefusal::NewerElsewhere));
-        let pulls = world.done.iter().filter(|done| **done == "pull").count();
-        assert!((2..=3).contains(&pulls), "{pulls} in five seconds");
-        world.order(Order::Takeover { seat: ALPHA.into(), force: true });
+        let epoch = world.served[0];
+        assert!(epoch > Epoch(1));
+        world.input(Input::Synced { seat: ALPHA.into(), revision: epoch.0 << 40 });
         world.run(1.0);
-        assert_eq!(world.served.len(), 1, "by force");
+        assert_eq!(world.machine.seats().find_map(|(_, seat)| seat.lacks).as_deref(), Some(BRAVO));
     }
-    // Who has it fell silent: nothing better is to be had.
-    let mut world = World::returning();
-    world.other(BRAVO).claims = vec![Claim { copy: 7, ..claim(ALPHA, 1, false) }];
-    world.pull_fails = Some(false);
-    world.run(2.0);
-    world.silence(BRAVO);
-    world.run(8.0);
-    assert_eq!(world.served.len(), 1);
-    // Once it has served, what the backup has is from here.
-    world.forget();
-    world.other(BRAVO).paths = vec![Path::PeerLink];
-    world.input(Input::ServeFailed(ALPHA.into()));
-    world.run(4.0);
-    assert_eq!((world.served.len(), world.done.contains(&"pull")), (1, false));
 }

@@ -9,9 +9,9 @@ fn takeover(force: bool) -> Order {
 #[test]
 fn g3_a_takeover_needs_role_state_sync_and_preflight_each_with_its_own_refusal() {
     let mut world = World::primary();
-    world.other(BRAVO).claims = vec![claim(ALPHA, 2, true)];
+    world.other(BRAVO).claims = vec![claim("elsewhere", 2, true)];
     world.run(1.0);
-    world.order(takeover(false));
+    world.order(Order::Takeover { seat: "elsewhere".into(), force: false });
     assert_eq!(world.refusal(), SeatRefusal::NotBackup);
 
     let mut world = World::start(BRAVO, Role::Backup, true, Stored::Nothing, &[(ALPHA, Role::Primary)], &[]);
