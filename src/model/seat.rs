@@ -57,7 +57,7 @@ labelled! {
         Gap = "gap": "the node did not run for too long and has to recheck",
         /// The seat is handed to another node.
         HandedOver = "handed_over": "the seat is handed to another node",
-        /// The node that held it could not serve it, and asked for help.
+        /// The node that held it could not serve it, and asked for help or yielded it.
         HolderUnable = "holder_unable": "the node that held it could not serve it",
         /// Routes or address could not be brought up here.
         ServeFailed = "serve_failed": "its routes or its address could not be brought up",

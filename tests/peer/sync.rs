@@ -198,7 +198,7 @@ fn who_held_the_seat_before_learns_that_it_does_not_any_more_and_pulls_back_what
     assert!(matches!(refused, SyncError::Said { status: 404, .. }), "{refused:?}");
     assert_eq!(
         refused.to_string(),
-        "P answers 404: this node does not hold that seat, or could not serve it yet (`failback status` there says which)"
+        "P answers 404: another node holds that seat, or nothing was ever copied of it (`failback status` there says which)"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Copies of seats, pulled by who does not hold them.
+//! Copies of seats, pulled by who does not serve them.
 
 use super::{Done, Group, arrange::Arranger};
 use crate::{

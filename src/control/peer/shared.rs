@@ -89,14 +89,16 @@ impl Shared {
     /// Passes a heartbeat of `peer` on, if it is news. One that finds no room is lost, as on any network.
     pub(super) fn hear(&self, peer: &Peer, heartbeat: Heartbeat, path: HeartbeatPath) {
         let number = (heartbeat.boot, heartbeat.sequence);
-        let news = match path {
+        let mut fresh = lock(&self.fresh);
+        let stale = match path {
             HeartbeatPath::Link => {
-                lock(&self.fresh).hear_link(&peer.node, number);
-                true
+                fresh.hear_link(&peer.node, number);
+                false
             }
-            HeartbeatPath::Beacon => lock(&self.fresh).hear_beacon(&peer.node, number, peer.boot),
+            HeartbeatPath::Beacon => !fresh.hear_beacon(&peer.node, number, peer.boot),
         };
-        if !news {
+        drop(fresh);
+        if stale {
             self.counts.update(|counts| counts.stale += 1);
         } else if self.events.try_send(PeerEvent::Heard { heartbeat, path }).is_err() {
             self.counts.update(|counts| counts.events_lost += 1);

@@ -64,7 +64,7 @@ pub enum Pushed {
     Declined(Declined),
 }
 
-/// The seat's copy from the node that holds it.
+/// The seat's copy, from the node that holds it, or has what its holder lost.
 ///
 /// # Errors
 /// [`SyncError`].

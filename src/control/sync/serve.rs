@@ -160,7 +160,7 @@ async fn copy(
         Ok(Some(copy)) => Json(copy).into_response(),
         Ok(None) => {
             let why =
-                "this node does not hold that seat, or could not serve it yet (`failback status` there says which)";
+                "another node holds that seat, or nothing was ever copied of it (`failback status` there says which)";
             (StatusCode::NOT_FOUND, why).into_response()
         }
         Err(busy) => busy,

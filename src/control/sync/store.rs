@@ -287,7 +287,7 @@ impl SeatStore {
         Ok(Ok(true))
     }
 
-    /// Takes a copy that came from the node that holds the seat. `true` if anything in it is new.
+    /// Takes a copy that another node gave. `true` if anything in it is new.
     ///
     /// # Errors
     /// `Ok(Err(…))` if it is refused, and [`StoreError`]; either way nothing changed.
