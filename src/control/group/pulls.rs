@@ -224,6 +224,8 @@ async fn take(
             Err(error) => return (copy, Err(chain(&error))),
         }
     }
+    // Its holder may have caught up meanwhile with what would have been given up.
+    told.retain(|(pair, old, _)| copy.pairs.get(pair).is_none_or(|now| now.upstream != old.upstream));
     let taken = arranger.take(copy.clone(), told).await;
     (copy, taken)
 }

@@ -141,6 +141,9 @@ impl Group {
             (None, Some(Ownership::CannotTell(why))) => {
                 format!("{me} does not take it over: nobody can say whether another host has its address: {why}")
             }
+            (None, _) if status.holder.is_none() => {
+                format!("{me} does not take over by itself what nobody held; {}", self.way_out(now, seat, status))
+            }
             (None, _) => format!("{me} can't show that nobody else does"),
         }
     }

@@ -139,3 +139,15 @@ fn x4_who_can_not_have_what_it_lacks_goes_on_under_another_epoch_and_says_so() {
         assert_eq!(world.machine.seats().find_map(|(_, seat)| seat.lacks).as_deref(), Some(BRAVO));
     }
 }
+
+#[test]
+fn x4_a_stranger_with_a_newer_copy_keeps_nobody_from_asking_a_member() {
+    let mut world = World::returning();
+    let claims = vec![Claim { copy: 9, ..claim(ALPHA, 1, false) }];
+    let charlie = Other { role: Role::Backup, paths: vec![Path::Beacon], stranger: true, claims, sequence: 0 };
+    world.others.insert("charlie".into(), charlie);
+    world.input(Input::Synced { seat: ALPHA.into(), revision: 5 });
+    world.other(BRAVO).claims = vec![Claim { copy: 7, ..claim(ALPHA, 1, false) }];
+    world.run(2.0);
+    assert_eq!((world.done.contains(&"pull"), world.served.len()), (true, 1));
+}
