@@ -24,6 +24,8 @@ use tokio::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A little longer than the node takes to say itself that it is too slow.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(45);
+/// Nothing has to be done for a look: a node that takes longer hangs.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// No answer is larger; bytes.
 const MAX_ANSWER: usize = 256 << 20;
 /// What stays as it is in a path segment or a query value (RFC 3986 §2.3).
@@ -117,15 +119,17 @@ impl Client {
         if let Some(after) = after {
             request.headers_mut().insert("last-event-id", after.into());
         }
-        let response = timeout(ANSWER_TIMEOUT, self.send(request)).await.map_err(|_| self.late())??;
+        let response = timeout(LOOK_TIMEOUT, self.send(request)).await.map_err(|_| self.late(LOOK_TIMEOUT))??;
         if response.status().is_success() {
             return Ok(Stream::new(response.into_body()));
         }
         let status = response.status();
-        bail!(refusal(status, &timeout(ANSWER_TIMEOUT, body(response)).await.map_err(|_| self.late())??))
+        let words = timeout(LOOK_TIMEOUT, body(response)).await.map_err(|_| self.late(LOOK_TIMEOUT))??;
+        bail!(refusal(status, &words))
     }
 
     async fn exchange(&self, method: Method, path: &str, order: Option<String>) -> anyhow::Result<String> {
+        let within = if method == Method::GET { LOOK_TIMEOUT } else { ANSWER_TIMEOUT };
         let request = self.request(method, path, order)?;
         let answered = async {
             let response = self.send(request).await?;
@@ -133,7 +137,7 @@ impl Client {
             let text = body(response).await?;
             if status.is_success() { Ok(text) } else { Err(refusal(status, &text)) }
         };
-        timeout(ANSWER_TIMEOUT, answered).await.map_err(|_| self.late())?
+        timeout(within, answered).await.map_err(|_| self.late(within))?
     }
 
     fn request(&self, method: Method, path: &str, order: Option<String>) -> anyhow::Result<Request<Full<Bytes>>> {
@@ -170,8 +174,8 @@ impl Client {
         sender.send_request(request).await.with_context(|| format!("{} does not speak failback's API", self.place))
     }
 
-    fn late(&self) -> anyhow::Error {
-        anyhow!("{} did not answer within {} s", self.place, ANSWER_TIMEOUT.as_secs())
+    fn late(&self, within: Duration) -> anyhow::Error {
+        anyhow!("{} did not answer within {} s: does its process hang?", self.place, within.as_secs())
     }
 }
 

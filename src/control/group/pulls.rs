@@ -163,7 +163,8 @@ impl Group {
                 self.input(Input::Synced { seat, revision });
             }
             Err(why) => {
-                if order.is_some() && !self.served().contains(&seat) {
+                let known = self.arranger.known().get(&seat).map(Copy::order);
+                if order > known && !self.served().contains(&seat) {
                     self.pulls.lacking.insert(seat.clone(), why.clone());
                 }
                 if self.pulls.errors.insert(seat.clone(), why.clone()).as_ref() != Some(&why) {
