@@ -119,17 +119,16 @@ impl Client {
         if let Some(after) = after {
             request.headers_mut().insert("last-event-id", after.into());
         }
-        let response = timeout(LOOK_TIMEOUT, self.send(request)).await.map_err(|_| self.late(LOOK_TIMEOUT))??;
+        let response = self.within(LOOK_TIMEOUT, self.send(request)).await?;
         if response.status().is_success() {
             return Ok(Stream::new(response.into_body()));
         }
         let status = response.status();
-        let words = timeout(LOOK_TIMEOUT, body(response)).await.map_err(|_| self.late(LOOK_TIMEOUT))??;
-        bail!(refusal(status, &words))
+        bail!(refusal(status, &self.within(LOOK_TIMEOUT, body(response)).await?))
     }
 
     async fn exchange(&self, method: Method, path: &str, order: Option<String>) -> anyhow::Result<String> {
-        let within = if method == Method::GET { LOOK_TIMEOUT } else { ANSWER_TIMEOUT };
+        let span = if method == Method::GET { LOOK_TIMEOUT } else { ANSWER_TIMEOUT };
         let request = self.request(method, path, order)?;
         let answered = async {
             let response = self.send(request).await?;
@@ -137,7 +136,7 @@ impl Client {
             let text = body(response).await?;
             if status.is_success() { Ok(text) } else { Err(refusal(status, &text)) }
         };
-        timeout(within, answered).await.map_err(|_| self.late(within))?
+        self.within(span, answered).await
     }
 
     fn request(&self, method: Method, path: &str, order: Option<String>) -> anyhow::Result<Request<Full<Bytes>>> {
@@ -174,8 +173,9 @@ impl Client {
         sender.send_request(request).await.with_context(|| format!("{} does not speak failback's API", self.place))
     }
 
-    fn late(&self, within: Duration) -> anyhow::Error {
-        anyhow!("{} did not answer within {} s: does its process hang?", self.place, within.as_secs())
+    async fn within<T>(&self, span: Duration, answer: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        let late = |_| anyhow!("{} did not answer within {} s: does its process hang?", self.place, span.as_secs());
+        timeout(span, answer).await.map_err(late)?
     }
 }
 

@@ -25,8 +25,8 @@
 //! another node until it heals. A cut-off node that holds nothing changes nothing at all.
 //!
 //! **What is kept.** Of several backup nodes that hear each other the one with the newest copy takes over, and a holder that goes on where
-//! it stopped takes first what a member has beyond its own. So a revision that one of those
-//! which are left has acknowledged is not lost by a takeover; a hand-over (`reverse`, `replace`, a planned takeover) carries the holder's last revision, and who gets the seat pulls it before it serves.
+//! it stopped takes first what a member has beyond its own. So a revision that one of those which are left has acknowledged is not lost by a
+//! takeover; a hand-over (`reverse`, `replace`, a planned takeover) carries the holder's last revision, and who gets the seat pulls it first.
 
 mod commit;
 mod copies;

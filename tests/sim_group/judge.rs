@@ -137,7 +137,7 @@ impl World {
         self.judge.began.insert((seat.clone(), number), now);
     }
 
-    pub(crate) fn judge_served(&mut self, number: usize, seat: &NodeName, epoch: Epoch, handed_over: bool) {
+    pub(crate) fn judge_served(&mut self, number: usize, seat: &NodeName, epoch: Epoch, reason: SeatReason) {
         if self.judge.forced.contains(seat) {
             return;
         }
@@ -145,6 +145,7 @@ impl World {
         let known = self.judge.acknowledged.get(seat).cloned().unwrap_or_default();
         // Nor is a pair's side, which is so one across nodes (X4).
         self.require(known.iter().all(|edit| chain.contains(edit)), "no acknowledged revision is lost");
+        let handed_over = matches!(reason, SeatReason::Reversed | SeatReason::Replaced | SeatReason::HolderUnable);
         if handed_over && self.judge.granted.contains(&(seat.clone(), epoch)) {
             let (_, written) = self.judge.written.get(seat).cloned().unwrap_or_default();
             let kept = written.iter().all(|edit| chain.contains(edit));

@@ -15,12 +15,7 @@ use failback::{
         },
         suspicion::Path,
     },
-    model::{
-        Epoch, NodeName, Time,
-        group::Heartbeat,
-        group::Role,
-        seat::{SeatReason, SeatRefusal},
-    },
+    model::{Epoch, NodeName, Time, group::Heartbeat, group::Role, seat::SeatRefusal},
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -282,9 +277,7 @@ impl World {
                 }
             }
             Effect::LetPairsChange(may) => self.nodes[number].may_change = may,
-            Effect::Note(Note::Serving { seat, epoch, reason, .. }) => {
-                self.judge_served(number, &seat, epoch, is_handed_over(reason));
-            }
+            Effect::Note(Note::Serving { seat, epoch, reason, .. }) => self.judge_served(number, &seat, epoch, reason),
             Effect::Note(_) | Effect::Answer(..) | Effect::Announce { .. } => {}
             Effect::RunCommand { .. } | Effect::Dismiss(_) => {}
         }
@@ -392,9 +385,4 @@ impl World {
         let (incarnation, revision) = (node.incarnation, chain.revision());
         self.at(self.now, Event::Input(number, incarnation, Box::new(Input::Synced { seat, revision })));
     }
-}
-
-/// Was the seat handed over, with all that its last holder wrote, if it was granted?
-fn is_handed_over(reason: SeatReason) -> bool {
-    matches!(reason, SeatReason::Reversed | SeatReason::Replaced | SeatReason::HolderUnable)
 }

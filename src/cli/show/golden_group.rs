@@ -9,7 +9,7 @@ use crate::model::{
     group::{NodeStateName, Role},
     seat::{SeatReason, Suspicion},
     view::{
-        PairView,
+        PairStateName, PairView,
         group::{GroupView, NodeView, PulledView, SeatView, SyncResult, SyncView},
     },
 };
@@ -169,11 +169,7 @@ fn a_pair_that_is_only_watched_is_marked_and_says_whom_to_ask() {
     let sample = top::Sample::parse("");
     let top = plain(&top::page(&node(watched()), &sample, &sample, 1.0, now()));
     assert!(top.contains("AGG_V  on_backup, standby  AGG_B"), "{top}");
-    let alone = PairView {
-        state: crate::model::view::PairStateName::NoServer,
-        blockers: vec!["nobody is served".into()],
-        ..watched()
-    };
+    let alone = PairView { state: PairStateName::NoServer, blockers: vec!["nobody is served".into()], ..watched() };
     let status = plain(&page(sound(), alone.clone()));
     assert!(status.contains("! AGG_V, were it served here: nobody is served"), "{status}");
     let why = plain(&why::page(&alone, None, now(), None));

@@ -52,15 +52,12 @@ fn place(pair: &PairView) -> String {
             format!("{name} is on a backup, {upstream}, and its primary is resynchronised (epoch {epoch}).")
         }
         PairStateName::Returning => format!("{name} is returning to its primary, {upstream} (epoch {epoch})."),
-        PairStateName::NoServer if pair.watched_for.is_some() => {
-            format!(
-                "No server of {name} is usable from here. It is the turn of its {side}, {upstream} (epoch {epoch})."
-            )
-        }
         PairStateName::NoServer => {
-            format!(
-                "{name} has no usable server; clients wait. It is the turn of its {side}, {upstream} (epoch {epoch})."
-            )
+            let what = match pair.watched_for {
+                Some(_) => format!("No server of {name} is usable from here"),
+                None => format!("{name} has no usable server; clients wait"),
+            };
+            format!("{what}. It is the turn of its {side}, {upstream} (epoch {epoch}).")
         }
     }
 }

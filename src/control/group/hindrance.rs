@@ -89,7 +89,8 @@ impl Group {
             }
             (SeatRefusal::StillHeard, _) => ("another node is heard that serves it, or hears who does".into(), true),
             (SeatRefusal::NewerElsewhere, _) => {
-                let node = self.machine.newer_copy(self.clock.now(), seat).map_or("another node", |node| node.as_ref());
+                let node =
+                    self.machine.newer_of_members(self.clock.now(), seat).map_or("another node", |node| node.as_ref());
                 (format!("{node} has a newer copy of it, which is pulled first"), true)
             }
             (SeatRefusal::NotStored, _) => ("the node's record can't be stored".into(), true),

@@ -57,10 +57,6 @@ impl Plan {
             Self::Keep | Self::Role { .. } => None,
         }
     }
-
-    pub(super) fn take(seat: &NodeName, epoch: Epoch, reason: SeatReason, entry: Entry) -> Self {
-        Self::Take { seat: seat.clone(), epoch, reason, adopt: false, entry, ordered: false }
-    }
 }
 
 impl NodeMachine {
@@ -79,6 +75,14 @@ impl NodeMachine {
         self.effects.push_back(Effect::Persist(id, Box::new(record)));
         self.pending = Some(Pending { id, plan, holds });
         Some(id)
+    }
+
+    /// Takes a seat that nobody grants, under this node's next epoch above; what is shown for it must be shown of a time after `since`.
+    pub(super) fn take(&mut self, name: &NodeName, above: Epoch, reason: SeatReason, since: Time) {
+        let epoch = self.next_epoch(name, above, &self.me);
+        let entry = Entry { since, forced: false, deadline: None };
+        let seat = name.clone();
+        self.persist(Plan::Take { seat, epoch, reason, adopt: false, entry, ordered: false });
     }
 
     /// The seats that are this node's to serve by such a record.

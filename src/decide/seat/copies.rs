@@ -48,9 +48,22 @@ impl NodeMachine {
     /// left, and undo what the other has.
     #[must_use]
     pub fn newer_copy(&self, now: Time, seat: &NodeName) -> Option<&NodeName> {
+        self.newest_beyond(seat, self.candidates(now, seat))
+    }
+
+    /// The same, of the members: they can be asked for it.
+    #[must_use]
+    pub fn newer_of_members(&self, now: Time, seat: &NodeName) -> Option<&NodeName> {
+        self.newest_beyond(seat, self.candidates(now, seat).filter(|(node, _)| self.peers.contains_key(*node)))
+    }
+
+    fn newest_beyond<'a>(
+        &self,
+        seat: &NodeName,
+        nodes: impl Iterator<Item = (&'a NodeName, &'a Claim)>,
+    ) -> Option<&'a NodeName> {
         let here = self.revision_of(seat);
-        let newest = self.candidates(now, seat).max_by_key(|(_, claim)| claim.copy);
-        newest.filter(|(_, claim)| claim.copy > here).map(|(node, _)| node)
+        nodes.filter(|(_, claim)| claim.copy > here).max_by_key(|(_, claim)| claim.copy).map(|(node, _)| node)
     }
 
     /// Where this node could not serve the seat: the one that is heard and could, and whether it has no older copy, so that it will.

@@ -75,28 +75,22 @@ impl NodeMachine {
     /// was put back from an image. What members have comes first, if it can be had in the time that a silence has to last. If not, it goes on
     /// under another epoch: what it writes then is not to be taken for what it wrote before.
     fn catch_up(&mut self, now: Time, name: &NodeName) -> Result<(), SeatRefusal> {
-        let here = self.revision_of(name);
-        let members = self.candidates(now, name).filter(|(node, _)| self.peers.contains_key(*node));
-        let newer = members.filter(|(_, claim)| claim.copy > here).max_by_key(|(_, claim)| claim.copy);
-        let newer = newer.map(|(node, _)| node.clone());
-        let until = now + self.spec.primary_timeout;
-        let Some(seat) = self.seats.get_mut(name).filter(|seat| seat.reason == SeatReason::Restarted) else {
-            return Ok(());
+        let newer = self.newer_of_members(now, name).cloned();
+        let longest = now + self.spec.primary_timeout;
+        let restarted = |seat: &&mut Seat| seat.reason == SeatReason::Restarted;
+        let (Some(seat), Some(from)) = (self.seats.get_mut(name).filter(restarted), newer) else { return Ok(()) };
+        let until = match seat.catching_up {
+            CatchingUp::NotYet => longest,
+            CatchingUp::Until(until) => until,
+            CatchingUp::Over => return Ok(()),
         };
-        match (seat.catching_up, newer) {
-            (CatchingUp::Over, _) | (_, None) => return Ok(()),
-            (CatchingUp::NotYet, Some(from)) => {
-                seat.catching_up = CatchingUp::Until(until);
-                self.ask_for_copy(now, name, from);
-            }
-            (CatchingUp::Until(until), Some(from)) if now < until => self.ask_for_copy(now, name, from),
-            (CatchingUp::Until(_), Some(_)) => {
-                seat.catching_up = CatchingUp::Over;
-                let above = seat.epoch;
-                let epoch = self.next_epoch(name, above, &self.me);
-                let entry = Entry { since: now, forced: false, deadline: None };
-                self.persist(Plan::take(name, epoch, SeatReason::Restarted, entry));
-            }
+        if now < until {
+            seat.catching_up = CatchingUp::Until(until);
+            self.ask_for_copy(now, name, from);
+        } else {
+            seat.catching_up = CatchingUp::Over;
+            let above = seat.epoch;
+            self.take(name, above, SeatReason::Restarted, now);
         }
         Err(SeatRefusal::NewerElsewhere)
     }
@@ -180,9 +174,7 @@ impl NodeMachine {
             return;
         }
         let Some(seat) = self.seats.get(name) else { return };
-        let epoch = self.next_epoch(name, seat.epoch.max(granted.epoch), &self.me);
-        let entry = Entry { since: granted.until, forced: false, deadline: None };
-        self.persist(Plan::take(name, epoch, SeatReason::TakenBack, entry));
+        self.take(name, seat.epoch.max(granted.epoch), SeatReason::TakenBack, granted.until);
     }
 
     pub(super) fn tell(&mut self, whom: &NodeName, message: Message) {

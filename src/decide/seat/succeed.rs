@@ -1,11 +1,6 @@
 //! A holder falls silent: the countdown, and who takes over by himself (`B8`, `B10`, `G8`).
 
-use super::{
-    NodeMachine,
-    commit::Plan,
-    effect::Note,
-    state::{Entry, Phase},
-};
+use super::{NodeMachine, effect::Note, state::Phase};
 use crate::{
     decide::suspicion::LATE,
     model::{
@@ -72,9 +67,7 @@ impl NodeMachine {
         match self.prove(now, name, began) {
             Ok(()) => {
                 let Some(seat) = self.seats.get(name) else { return };
-                let epoch = self.next_epoch(name, seat.epoch, &self.me);
-                let entry = Entry { since: began, forced: false, deadline: None };
-                self.persist(Plan::take(name, epoch, SeatReason::HolderSilent, entry));
+                self.take(name, seat.epoch, SeatReason::HolderSilent, began);
             }
             // Others hear of the silence a moment later, and what can't be shown yet may be in a moment.
             Err(why) if why != SeatRefusal::NoProof && now >= quiet_at + head_start + self.spec.primary_timeout => {

@@ -165,6 +165,12 @@ impl World {
         self.others.get_mut(name).unwrap()
     }
 
+    /// A backup node that is not joined with this one is heard by its beacons.
+    fn overhear(&mut self, name: &str, claims: Vec<Claim>) {
+        let other = Other { role: Role::Backup, paths: vec![Path::Beacon], stranger: true, claims, sequence: 0 };
+        self.others.insert(name.into(), other);
+    }
+
     /// The peer falls silent on both paths.
     fn silence(&mut self, name: &str) {
         self.other(name).paths.clear();

@@ -6,10 +6,9 @@
 
 use super::{
     NodeMachine, Peer,
-    commit::Plan,
     effect::{Message, Note},
     input::Order,
-    state::{Entry, Phase, Seat},
+    state::{Phase, Seat},
     work::Work,
 };
 use crate::model::{
@@ -36,7 +35,6 @@ const RESTS: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub(super) struct Unable {
     since: Time,
-    last: Time,
     asked: Option<(Time, NodeName)>,
     /// Who refused last, and why.
     refused: Option<(NodeName, SeatRefusal)>,
@@ -46,7 +44,7 @@ pub(super) struct Unable {
 
 impl Unable {
     fn new(now: Time) -> Self {
-        Self { since: now, last: now, asked: None, refused: None, yields: false }
+        Self { since: now, asked: None, refused: None, yields: false }
     }
 
     /// What was asked came to nothing.
@@ -62,12 +60,11 @@ impl NodeMachine {
         let never_opened =
             self.seats.get(name).is_some_and(|seat| epoch_of_revision(self.revision_of(name)) < seat.epoch);
         let Some(seat) = self.seats.get_mut(name).filter(|seat| seat.is_serving()) else { return };
-        let before = seat.unable.take().filter(|its| now.since(its.last) < FORGOTTEN);
+        let lately = seat.failed_at.replace(now).is_some_and(|at| now.since(at) < FORGOTTEN);
+        let before = seat.unable.take().filter(|_| lately);
         let mut unable = before.unwrap_or_else(|| Unable::new(now));
-        unable.last = now;
         let lasts = now.since(unable.since) >= self.spec.primary_timeout;
         unable.yields = lasts && never_opened && others && seat.is_degraded();
-        seat.failed_at = Some(now);
         seat.retry_at = Some(now + if unable.yields { YIELDS } else { SERVE_AGAIN });
         let is_due = unable.asked.as_ref().is_none_or(|(at, _)| now.since(*at) >= ASK_AGAIN);
         let help = lasts && is_due && !seat.is_degraded();
@@ -142,9 +139,7 @@ impl NodeMachine {
         let turn = u32::try_from(turn).unwrap_or(u32::MAX);
         if self.pending.is_none() && now >= since + EACH_WAITS * turn && self.prove(now, name, since).is_ok() {
             let Some(seat) = self.seats.get(name) else { return };
-            let epoch = self.next_epoch(name, seat.epoch, &self.me);
-            let entry = Entry { since: now, forced: false, deadline: None };
-            self.persist(Plan::take(name, epoch, SeatReason::HolderUnable, entry));
+            self.take(name, seat.epoch, SeatReason::HolderUnable, now);
         }
     }
 

@@ -143,9 +143,7 @@ fn x4_who_can_not_have_what_it_lacks_goes_on_under_another_epoch_and_says_so() {
 #[test]
 fn x4_a_stranger_with_a_newer_copy_keeps_nobody_from_asking_a_member() {
     let mut world = World::returning();
-    let claims = vec![Claim { copy: 9, ..claim(ALPHA, 1, false) }];
-    let charlie = Other { role: Role::Backup, paths: vec![Path::Beacon], stranger: true, claims, sequence: 0 };
-    world.others.insert("charlie".into(), charlie);
+    world.overhear("charlie", vec![Claim { copy: 9, ..claim(ALPHA, 1, false) }]);
     world.input(Input::Synced { seat: ALPHA.into(), revision: 5 });
     world.other(BRAVO).claims = vec![Claim { copy: 7, ..claim(ALPHA, 1, false) }];
     world.run(2.0);

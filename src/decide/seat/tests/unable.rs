@@ -189,8 +189,9 @@ fn b8_a_seat_that_is_yielded_is_taken_by_the_next_backup_joined_with_its_holder_
         peers.extend((!stranger).then_some((BRAVO, Role::Backup)));
         let mut world = World::start("charlie", Role::Backup, auto, Stored::Nothing, &peers, &[ALPHA]);
         world.other(ALPHA).claims = vec![claim(ALPHA, 1, true)];
-        let bravo = Other { role: Role::Backup, paths: vec![Path::Beacon], stranger, claims: vec![], sequence: 0 };
-        world.others.insert(BRAVO.into(), bravo);
+        if stranger {
+            world.overhear(BRAVO, vec![]);
+        }
         world.input(Input::Unfit(if fit { BTreeSet::new() } else { [ALPHA.into()].into() }));
         world.run(2.0);
         world.silence(ALPHA);
@@ -223,10 +224,8 @@ fn b8_a_seat_that_is_yielded_goes_back_to_its_own_node_which_pulls_first_what_it
 
     // A backup node leaves it to the node whose own it is for a moment, and then takes it.
     let mut world = World::start("charlie", Role::Backup, true, Stored::Nothing, &[(ALPHA, Role::Primary)], &[ALPHA]);
-    let bravo = Other { role: Role::Backup, paths: vec![Path::Beacon], stranger: true, claims: vec![], sequence: 0 };
-    world.others.insert(BRAVO.into(), bravo);
     world.other(ALPHA).claims = vec![claim(ALPHA, 2, false)];
-    world.other(BRAVO).claims = vec![Claim { copy: 1, yields: true, ..claim(ALPHA, 2, false) }];
+    world.overhear(BRAVO, vec![Claim { copy: 1, yields: true, ..claim(ALPHA, 2, false) }]);
     world.run(0.8);
     assert_eq!(world.served.len(), 0);
     world.run(1.0);
